@@ -1,0 +1,36 @@
+# What others keep well, found once. A missing one names the Debian package that brings it.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+function(rollcall_library target module package)
+	pkg_check_modules(${target} IMPORTED_TARGET GLOBAL ${module})
+	if(NOT ${target}_FOUND)
+		message(FATAL_ERROR "${module} is missing. Run `make setup`, or install the Debian package ${package}.")
+	endif()
+endfunction()
+
+rollcall_library(UV libuv libuv1-dev)
+rollcall_library(CARES libcares libc-ares-dev)
+rollcall_library(RDKAFKA rdkafka librdkafka-dev)
+rollcall_library(PROTOBUFC libprotobuf-c libprotobuf-c-dev)
+rollcall_library(PQ libpq libpq-dev)
+rollcall_library(MICROHTTPD libmicrohttpd libmicrohttpd-dev)
+rollcall_library(JANSSON jansson libjansson-dev)
+rollcall_library(IDN2 libidn2 libidn2-dev)
+rollcall_library(PSL libpsl libpsl-dev)
+rollcall_library(CRYPTO libcrypto libssl-dev)
+rollcall_library(CURL libcurl libcurl4-openssl-dev)
+rollcall_library(ZLIB zlib zlib1g-dev)
+rollcall_library(ZSTD libzstd libzstd-dev)
+
+# libcsv and cmocka: libcsv ships no .pc file.
+find_library(CSV_LIBRARY csv)
+if(NOT CSV_LIBRARY)
+	message(FATAL_ERROR "libcsv is missing. Run `make setup`, or install the Debian package libcsv-dev.")
+endif()
+add_library(rollcall_csv INTERFACE)
+target_link_libraries(rollcall_csv INTERFACE ${CSV_LIBRARY})
+
+if(BUILD_TESTING)
+	rollcall_library(CMOCKA cmocka libcmocka-dev)
+endif()
