@@ -46,15 +46,18 @@ class Postgres:
         self.process = None
 
     def start(self):
-        self.process = Process([f"{bin_dir()}/postgres", "-D", f"{self.dir}/data", "-p", str(self.port), "-c",
-                                "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.dir}"],
-                               os.path.join(self.dir, "log") if os.geteuid() else f"{self.dir}.log", cwd="/", **as_postgres())
-        wait_until("PostgreSQL to answer", self._answers, 60)
+        self.run()
         connection = self.connect("postgres")
         connection.autocommit = True
         connection.cursor().execute("CREATE DATABASE rollcall")
         connection.close()
         return self
+
+    def run(self):
+        self.process = Process([f"{bin_dir()}/postgres", "-D", f"{self.dir}/data", "-p", str(self.port), "-c",
+                                "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.dir}"],
+                               os.path.join(self.dir, "log") if os.geteuid() else f"{self.dir}.log", cwd="/", **as_postgres())
+        wait_until("PostgreSQL to answer", self._answers, 60)
 
     def _answers(self):
         assert self.process.alive(), "PostgreSQL ended:\n" + self.process.said()[-3000:]
