@@ -5,6 +5,10 @@
  * fatal and named, with its line for a file. A value out of its range is refused with the range. Values are stored into a
  * config struct of the program at `offset`; strings are owned by the option set and live as long as it.
  *
+ * Flags may stand before and behind operands; `--` ends them. A row named "output,o" is --output and -o. A row whose name
+ * begins with # is a heading: { .name = "#Kafka" }. An empty variable counts as not set. A value may also come from the file
+ * that ROLLCALL_CONFIG names. argv is put in order: flags first, operands after.
+ *
  * Every program has --help, --version, --config FILE, --print-config and --print-docs (the Markdown table of docs/configuration)
  * without naming them.
  */
