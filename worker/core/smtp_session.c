@@ -1,0 +1,337 @@
+/* See smtp_session.h. Time limits: RFC 5321, 4.5.3.2 asks for minutes, meant for mail that waits in a queue; ours are shorter. */
+#include "worker/core/smtp_session.h"
+
+#include <assert.h>
+#include <string.h>
+#include <strings.h>
+
+enum { CONNECTING = 1, GREETING, EHLO, HELO, READY, MAIL, RCPT, QUIT, OVER, STATES };
+
+/* One row a state: how long one reply may take, what we are doing, and where in the conversation that is. */
+static const struct {
+	uint64_t limit_ms;
+	const char *doing;
+	Rollcall__Stage stage;
+} states[STATES] = {
+	[CONNECTING] = { 30000, "connecting", ROLLCALL__STAGE__STAGE_CONNECT },
+	[GREETING] = { 75000, "waiting for the greeting", ROLLCALL__STAGE__STAGE_GREETING },
+	[EHLO] = { 30000, "waiting for the reply to EHLO", ROLLCALL__STAGE__STAGE_EHLO },
+	[HELO] = { 30000, "waiting for the reply to HELO", ROLLCALL__STAGE__STAGE_EHLO },
+	[READY] = { 30000, "between commands", ROLLCALL__STAGE__STAGE_RCPT },
+	[MAIL] = { 30000, "waiting for the reply to MAIL", ROLLCALL__STAGE__STAGE_MAIL },
+	[RCPT] = { 60000, "waiting for the reply to RCPT", ROLLCALL__STAGE__STAGE_RCPT },
+	[QUIT] = { 2000, "waiting for the reply to QUIT", ROLLCALL__STAGE__STAGE_QUIT },
+	[OVER] = { UINT64_MAX, "done", ROLLCALL__STAGE__STAGE_UNSET },
+};
+
+static void set_state(struct smtp_session *s, int state, uint64_t now_ms)
+{
+	assert(state > 0 && state < STATES);
+	s->state = (uint8_t)state;
+	s->entered_ms = now_ms;
+}
+
+static void over(struct smtp_session *s, Rollcall__Failure failure, uint64_t now_ms)
+{
+	if (s->state == OVER)
+		return;
+	/* A server that does not answer QUIT, or hangs up on it, has ended in order. */
+	if (s->state != QUIT) {
+		s->stage = states[s->state].stage;
+		s->failure = failure;
+	}
+	s->unsent = false;
+	set_state(s, OVER, now_ms);
+}
+
+static void send_now(struct smtp_session *s, int state, uint64_t now_ms)
+{
+	if (s->command.failed) {
+		over(s, ROLLCALL__FAILURE__FAILURE_LOCAL, now_ms);
+		return;
+	}
+	s->unsent = true;
+	set_state(s, state, now_ms);
+}
+
+static void leave(struct smtp_session *s, uint64_t now_ms)
+{
+	smtp_command_clear(&s->command);
+	smtp_command_quit(&s->command);
+	send_now(s, QUIT, now_ms);
+}
+
+void smtp_session_init(struct smtp_session *s, struct rc_arena *arena, const char *helo)
+{
+	*s = (struct smtp_session){ .helo = helo };
+	smtp_reply_init(&s->reply, arena);
+	smtp_command_init(&s->command, arena);
+	s->state = OVER;
+}
+
+void smtp_session_start(struct smtp_session *s, uint64_t now_ms)
+{
+	struct smtp_command command = s->command;
+	struct smtp_reply reply = s->reply;
+
+	*s = (struct smtp_session){ .helo = s->helo, .command = command, .reply = reply };
+	smtp_reply_reset(&s->reply);
+	smtp_command_clear(&s->command);
+	set_state(s, CONNECTING, now_ms);
+}
+
+void smtp_session_connected(struct smtp_session *s, uint64_t now_ms)
+{
+	if (s->state == CONNECTING)
+		set_state(s, GREETING, now_ms);
+}
+
+/* RFC 5321, 4.1.1.1: ehlo-line = ehlo-keyword *( SP ehlo-param ); the first line is the greeting. */
+static void read_extensions(struct smtp_session *s)
+{
+	static const struct {
+		const char *word;
+		size_t offset;
+	} known[] = {
+		{ "PIPELINING", offsetof(struct smtp_session, pipelining) },
+		{ "SMTPUTF8", offsetof(struct smtp_session, smtputf8) },
+		{ "STARTTLS", offsetof(struct smtp_session, starttls) },
+	};
+	const char *line;
+	size_t at = 0, len;
+
+	if (!smtp_reply_line(&s->reply, &at, &line, &len))
+		return;
+	while (smtp_reply_line(&s->reply, &at, &line, &len)) {
+		for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+			size_t word = strlen(known[i].word);
+
+			if (len >= word && strncasecmp(line, known[i].word, word) == 0 &&
+			    (len == word || line[word] == ' ' || line[word] == '\r'))
+				*(bool *)((char *)s + known[i].offset) = true;
+		}
+	}
+}
+
+static void refuse(struct smtp_session *s, uint64_t now_ms)
+{
+	s->refused = true;
+	leave(s, now_ms);
+}
+
+/* The reply in s->reply belongs to the state we are in: what comes next. */
+static void step(struct smtp_session *s, uint64_t now_ms)
+{
+	unsigned code = s->reply.code;
+	bool yes = code / 100 == 2;
+
+	s->replied = states[s->state].stage;
+	switch (s->state) {
+	case GREETING:
+		if (!yes) {
+			refuse(s, now_ms);
+			break;
+		}
+		smtp_command_clear(&s->command);
+		smtp_command_ehlo(&s->command, s->helo);
+		send_now(s, EHLO, now_ms);
+		break;
+	case EHLO:
+		if (yes) {
+			read_extensions(s);
+			set_state(s, READY, now_ms);
+		} else if (code / 100 == 5) {
+			s->used_helo = true;
+			smtp_command_clear(&s->command);
+			smtp_command_helo(&s->command, s->helo);
+			send_now(s, HELO, now_ms);
+		} else {
+			refuse(s, now_ms);
+		}
+		break;
+	case HELO:
+		if (yes)
+			set_state(s, READY, now_ms);
+		else
+			refuse(s, now_ms);
+		break;
+	case MAIL:
+		s->mail_due = false;
+		s->mail_done = yes;
+		s->refused = !yes;
+		/* RCPTs that went out with it are answered all the same, and mean nothing where MAIL was refused. */
+		if (s->rcpt_due)
+			set_state(s, RCPT, now_ms);
+		else if (yes)
+			set_state(s, READY, now_ms);
+		else
+			leave(s, now_ms);
+		break;
+	case RCPT:
+		s->rcpt = s->rcpt_sent - s->rcpt_due;
+		if (--s->rcpt_due)
+			set_state(s, RCPT, now_ms);
+		else if (s->refused)
+			leave(s, now_ms);
+		else
+			set_state(s, READY, now_ms);
+		break;
+	default:
+		break;
+	}
+}
+
+enum smtp_news smtp_session_data(struct smtp_session *s, const char *data, size_t len, size_t *ret_used,
+				 uint64_t now_ms)
+{
+	int complete;
+
+	if (s->state == OVER) {
+		*ret_used = len;
+		return SMTP_MORE;
+	}
+	complete = smtp_reply_parse(&s->reply, data, len, ret_used);
+	if (complete == 0)
+		return SMTP_MORE;
+	if (complete < 0) {
+		*ret_used = len;
+		over(s, s->reply.no_memory ? ROLLCALL__FAILURE__FAILURE_LOCAL : ROLLCALL__FAILURE__FAILURE_PROTOCOL, now_ms);
+		return SMTP_OVER;
+	}
+	if (s->state == QUIT && !s->unsent) {
+		s->replied = ROLLCALL__STAGE__STAGE_QUIT;
+		set_state(s, OVER, now_ms);
+		return SMTP_REPLIED;
+	}
+	/* Words that nobody asked for: a server may take its leave at any time, and nothing else. */
+	if (s->state == CONNECTING || s->state == READY || s->unsent) {
+		s->said_421 = s->reply.code == 421;
+		over(s, s->said_421 ? ROLLCALL__FAILURE__FAILURE_NONE : ROLLCALL__FAILURE__FAILURE_PROTOCOL, now_ms);
+		return SMTP_OVER;
+	}
+	if (s->reply.code == 421) {
+		s->said_421 = true;
+		s->refused = s->refused || s->state < RCPT;
+		s->replied = states[s->state].stage;
+		s->rcpt = s->rcpt_sent - s->rcpt_due;
+		over(s, ROLLCALL__FAILURE__FAILURE_NONE, now_ms);
+		return SMTP_REPLIED;
+	}
+	step(s, now_ms);
+	return SMTP_REPLIED;
+}
+
+void smtp_session_closed(struct smtp_session *s, Rollcall__Failure failure, uint64_t now_ms)
+{
+	over(s, failure, now_ms);
+}
+
+bool smtp_session_time(struct smtp_session *s, uint64_t now_ms)
+{
+	if (s->state == OVER || now_ms < smtp_session_deadline(s))
+		return false;
+	over(s, ROLLCALL__FAILURE__FAILURE_TIMEOUT, now_ms);
+	return true;
+}
+
+bool smtp_session_ready(const struct smtp_session *s)
+{
+	return s->state == READY;
+}
+
+bool smtp_session_mailed(const struct smtp_session *s)
+{
+	return s->mail_done;
+}
+
+/* Begins a group, or goes on with it. */
+static bool open_group(struct smtp_session *s)
+{
+	if (s->state != READY)
+		return false;
+	if (!s->unsent) {
+		smtp_command_clear(&s->command);
+		s->rcpt_due = s->rcpt_sent = 0;
+		s->unsent = true;
+	}
+	return true;
+}
+
+bool smtp_session_mail(struct smtp_session *s, const char *from, bool smtputf8)
+{
+	if (!open_group(s))
+		return false;
+	smtp_command_mail(&s->command, from, smtputf8);
+	s->mail_due = true;
+	return !s->command.failed;
+}
+
+bool smtp_session_rcpt(struct smtp_session *s, const void *local, size_t len, const char *domain, bool smtputf8)
+{
+	if (!smtp_command_local_ok(local, len, smtputf8) || !open_group(s))
+		return false;
+	smtp_command_rcpt(&s->command, local, len, domain, smtputf8);
+	s->rcpt_due++;
+	s->rcpt_sent++;
+	return !s->command.failed;
+}
+
+void smtp_session_flush(struct smtp_session *s, uint64_t now_ms)
+{
+	if (s->state == READY && s->unsent)
+		send_now(s, s->mail_due ? MAIL : RCPT, now_ms);
+}
+
+void smtp_session_quit(struct smtp_session *s, uint64_t now_ms)
+{
+	if (s->state == QUIT || s->state == OVER)
+		return;
+	/* RFC 5321, 4.1.1.10 allows it at any time; before the greeting the server is not listening yet. */
+	if (s->state < EHLO)
+		smtp_session_cut(s, now_ms);
+	else
+		leave(s, now_ms);
+}
+
+void smtp_session_cut(struct smtp_session *s, uint64_t now_ms)
+{
+	s->unsent = false;
+	if (s->state != OVER)
+		set_state(s, OVER, now_ms);
+}
+
+const char *smtp_session_take(struct smtp_session *s, size_t *ret_len)
+{
+	if (!s->unsent || s->state == READY)
+		return NULL;
+	s->unsent = false;
+	*ret_len = s->command.len;
+	return s->command.data;
+}
+
+bool smtp_session_over(const struct smtp_session *s)
+{
+	return s->state == OVER;
+}
+
+bool smtp_session_leaving(const struct smtp_session *s)
+{
+	return s->state == QUIT || s->state == OVER;
+}
+
+uint64_t smtp_session_deadline(const struct smtp_session *s)
+{
+	uint64_t limit = states[s->state].limit_ms;
+
+	return limit == UINT64_MAX ? UINT64_MAX : s->entered_ms + limit;
+}
+
+Rollcall__Stage smtp_session_stage(const struct smtp_session *s)
+{
+	return states[s->state].stage;
+}
+
+const char *smtp_session_doing(const struct smtp_session *s)
+{
+	return states[s->state].doing;
+}
