@@ -88,7 +88,8 @@ CREATE TABLE job_domain (
 	first_uid    bigint NOT NULL,    -- uids of a domain are dense: first_uid .. first_uid + n - 1
 	n            int NOT NULL,
 	state        smallint NOT NULL DEFAULT 0,  -- 0 to resolve, 1 in a resolve shard, 2 probing, 3 decided without probing,
-	                                           -- 4 to resolve again at due_at
+	                                           -- 4 to resolve again at due_at, 5 a sample is being probed and
+	                                           -- decides about the rest
 	attempts     smallint NOT NULL DEFAULT 0,  -- resolve shards that came back
 	first_at     timestamptz,        -- of the first answer: the retry schedule counts from here
 	due_at       timestamptz,
@@ -152,6 +153,8 @@ CREATE TABLE deferred (
 	mx_host       text,
 	mx_address    text,
 	control_local text,                -- the control that waits with it
+	need_control  boolean NOT NULL DEFAULT false, -- a fresh control goes with the next try, whatever is known
+	idle          smallint NOT NULL DEFAULT 0,    -- times in a row that it came back unasked
 	smtp_code     smallint,
 	enhanced      text,
 	evidence_shard bigint,             -- the last report that spoke of it
@@ -168,7 +171,7 @@ CREATE TABLE shard (
 	class         smallint NOT NULL,   -- 0 interactive, 1 due retry, 2 bulk
 	lane          int NOT NULL,
 	domain_no     int,                 -- PROBE
-	mx_group      text,
+	mx_group      text NOT NULL DEFAULT '',  -- '' RESOLVE
 	first_uid     bigint,              -- contiguous, first attempt: first_uid .. first_uid + n - 1
 	n             int NOT NULL,        -- recipients, or domains
 	uids          bigint[],            -- a retry: these instead, with their schedule attempts
@@ -178,13 +181,16 @@ CREATE TABLE shard (
 	mx_host       text,
 	mx_address    text,
 	control_local text,
+	need_control  boolean NOT NULL DEFAULT false,
+	urgent_at     timestamptz,         -- a retry whose greylister forgets it soon after goes before other bulk
 	state         smallint NOT NULL DEFAULT 0,  -- 0 queued, 1 sent, 2 done, 3 held (harvest guard), 4 dropped (job ended)
 	attempt       int NOT NULL DEFAULT 0,
 	epoch         bigint,
 	sent_at       timestamptz
 );
-CREATE INDEX shard_queued ON shard (job, class, id) WHERE state = 0;
-CREATE INDEX shard_sent ON shard (sent_at) WHERE state = 1;
+-- The dispatcher walks a job's queue in turns over its MX groups, so that one slow provider does not stand before the others.
+CREATE INDEX shard_queued ON shard (lane, job, class, mx_group, id) WHERE state = 0;
+CREATE INDEX shard_sent ON shard (lane, sent_at) WHERE state = 1;
 CREATE INDEX shard_held ON shard (job, domain_no) WHERE state = 3;
 CREATE INDEX shard_job ON shard (job);
 
@@ -205,9 +211,16 @@ CREATE TABLE job_count (
 	PRIMARY KEY (job, sink, reason)
 );
 
--- Where the sink stands. `generation`: the broker's cluster id, so that a broker that came back empty starts anew.
+-- A broker that came back empty (another cluster id, or an end offset below ours) is a new generation; the newest one counts.
+CREATE TABLE broker_generation (
+	id      int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	cluster text NOT NULL,
+	since   timestamptz NOT NULL DEFAULT now()
+);
+
+-- Where the sink stands, in each generation of the broker.
 CREATE TABLE sink_offset (
-	generation text NOT NULL,
+	generation int NOT NULL REFERENCES broker_generation ON DELETE CASCADE,
 	partition  int NOT NULL,
 	next       bigint NOT NULL,
 	PRIMARY KEY (generation, partition)
@@ -230,7 +243,10 @@ CREATE TABLE lane_lease (
 	epoch      bigint NOT NULL,
 	granted_at timestamptz NOT NULL,   -- the last grant
 	expires_at timestamptz NOT NULL,
-	returned   boolean NOT NULL DEFAULT false
+	returned   boolean NOT NULL DEFAULT false,
+	confirmed  boolean NOT NULL DEFAULT false,   -- the worker has said that it works under this epoch
+	generation int NOT NULL,           -- of the broker that from_offset belongs to
+	from_offset bigint NOT NULL        -- where this epoch's shards begin
 );
 
 -- An MX group keeps its lane across attempts and jobs.

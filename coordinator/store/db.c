@@ -884,3 +884,8 @@ char *db_quote_name(struct db *db, const char *name)
 	PQfreemem(quoted);
 	return copy;
 }
+
+struct pg_conn *db_conn(struct db *db)
+{
+	return db->lost ? NULL : db->conn;
+}

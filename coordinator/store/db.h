@@ -137,4 +137,7 @@ void db_stream_abort(struct db *db);
  * free() it. */
 char *db_quote_name(struct db *db, const char *name);
 
+/* libpq's own handle, for store/ only: binary results and the like. NULL while the connection is lost. */
+struct pg_conn *db_conn(struct db *db);
+
 #endif
