@@ -30,14 +30,15 @@ struct rc_kafka_settings {
 	const char *kafka_options;  /* "security.protocol=ssl,..." for librdkafka; "\," is a comma; NULL: none */
 };
 
-/* The rows of both services' option tables. `member` is the struct rc_kafka_settings within `type`. */
-#define RC_KAFKA_OPTION_ROWS(type, member)                                                                                    \
-	{ .name = "brokers", .type = RC_OPTION_STRING, .offset = offsetof(type, member.brokers), .value = "127.0.0.1:9092",   \
+/* The rows of both services' option tables. `member` is the struct rc_kafka_settings within `config`, a struct type. */
+#define RC_KAFKA_OPTION_ROWS(config, member)                                                                                  \
+	{ .name = "brokers", .type = RC_OPTION_STRING, .offset = offsetof(config, member.brokers), .value = "127.0.0.1:9092", \
 	  .unit = "host:port,...", .help = "Kafka brokers to start from." },                                                  \
-	{ .name = "message-key", .type = RC_OPTION_STRING, .offset = offsetof(type, member.message_key), .secret = true,      \
+	{ .name = "message-key", .type = RC_OPTION_STRING, .offset = offsetof(config, member.message_key), .secret = true,    \
 	  .help = "Seal what goes through Kafka under this text; the same in both services." },                               \
-	{ .name = "kafka-options", .type = RC_OPTION_STRING, .offset = offsetof(type, member.kafka_options), .secret = true,  \
-	  .unit = "name=value,...", .help = "More for librdkafka: security.protocol=sasl_ssl,ssl.ca.location=... and so on." }
+	{ .name = "kafka-options", .type = RC_OPTION_STRING, .offset = offsetof(config, member.kafka_options),                \
+	  .secret = true, .unit = "name=value,...",                                                                           \
+	  .help = "More for librdkafka: security.protocol=sasl_ssl,ssl.ca.location=... and so on." }
 
 /* Served by rd_kafka_poll on the polling thread; `opaque` is rd_kafka_opaque of the client. */
 typedef void rc_kafka_delivery_fn(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque);
