@@ -1,0 +1,344 @@
+/*
+ * check - single addresses: the verdict, and the conversation that it rests on.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/text.h"
+#include "common/base/clock.h"
+
+enum { POLL_MS = 250, PATIENCE_MS = 10 * 60 * 1000 };
+
+/* What a reason means, in a person's words. */
+static const struct {
+	const char *reason, *meaning;
+} meanings[] = {
+	{ "mailbox_accepted", "the server takes mail for this mailbox, and refused a random one" },
+	{ "mailbox_forwarded", "the server takes mail for this mailbox and passes it on" },
+	{ "bad_syntax", "this is no e-mail address" },
+	{ "domain_not_found", "the domain does not exist" },
+	{ "no_mail_server", "the domain has no mail server" },
+	{ "null_mx", "the domain says that it takes no mail" },
+	{ "mx_unroutable", "the domain's mail servers have no address on the public Internet" },
+	{ "mx_refuses_domain", "every mail server of the domain refuses all of its mail" },
+	{ "mailbox_not_found", "the server says that there is no such mailbox" },
+	{ "mailbox_disabled", "the server says that the mailbox is disabled" },
+	{ "mailbox_not_local", "the server says that the user is not there" },
+	{ "mailbox_name_not_allowed", "the server says that no mailbox can have this name" },
+	{ "domain_accepts_all", "the domain accepts every name, so that an acceptance says nothing" },
+	{ "disposable_domain", "addresses of this domain are thrown away after use" },
+	{ "suppressed", "it is on a list of yours of addresses never to mail" },
+	{ "spam_trap", "it is on your own list of spam traps" },
+	{ "role_account", "a function rather than a person" },
+	{ "provider_accepts_all", "this provider accepts every name when asked this way" },
+	{ "cannot_verify", "the server says that it cannot tell" },
+	{ "mailbox_full", "the mailbox is there, but full" },
+	{ "mailbox_unverified", "the server itself could not verify the mailbox" },
+	{ "greylisted", "the server keeps saying: come back later" },
+	{ "throttled", "the server found us too fast" },
+	{ "ip_blocked", "the server does not speak with our address" },
+	{ "auth_required", "the server wants a log-in first" },
+	{ "policy_rejected", "a policy of the server refused us; that says nothing of the mailbox" },
+	{ "sender_rejected", "the server refused our sender address" },
+	{ "rejects_all", "the server refuses every name alike" },
+	{ "server_unavailable", "the server has no service now" },
+	{ "temporary_failure", "the server has a temporary fault" },
+	{ "connection_failed", "no connection to any of the domain's mail servers" },
+	{ "timeout", "the server did not answer in time" },
+	{ "tls_failed", "encryption with the server failed" },
+	{ "smtputf8_unsupported", "the address needs SMTPUTF8, which the server lacks" },
+	{ "protocol_error", "the server broke the protocol" },
+	{ "dns_failure", "the domain's name servers did not answer" },
+	{ "control_inconclusive", "accepted, but whether a random name would be too is not known" },
+	{ "harvest_guard", "too many of this domain's addresses were refused in this job" },
+	{ "do_not_probe", "the domain is on the list of those never to be asked" },
+	{ "deadline", "the job's deadline came first" },
+	{ "blank", "an empty line" },
+	{ "cancelled", "the job was cancelled first" },
+	{ "not_probed", "not asked yet" },
+};
+
+static const char *meaning_of(const char *reason)
+{
+	for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
+		if (strcmp(meanings[i].reason, reason) == 0)
+			return meanings[i].meaning;
+	return "";
+}
+
+static const char *string_of(const json_t *json, const char *name)
+{
+	const char *value = json_string_value(json_object_get(json, name));
+	return value ? value : "";
+}
+
+/* " NAME value" when there is one. */
+static void print_field(const char *name, const char *value)
+{
+	if (!*value)
+		return;
+	printf("%s", name);
+	text_put(stdout, value);
+}
+
+/* What the code of a server's line says, for those who do not read SMTP every day. */
+static const char *code_means(const char *text)
+{
+	static const struct {
+		const char *code, *means;
+	} codes[] = {
+		{ "220", "ready" },
+		{ "221", "goodbye" },
+		{ "250", "yes" },
+		{ "251", "yes, it will be passed on" },
+		{ "252", "cannot tell, would try" },
+		{ "354", "go ahead" },
+		{ "421", "not now, closing" },
+		{ "450", "not now: mailbox unavailable" },
+		{ "451", "not now: a fault, or greylisting" },
+		{ "452", "not now: full, or too many recipients" },
+		{ "454", "not now" },
+		{ "500", "not understood" },
+		{ "501", "not understood" },
+		{ "502", "not offered" },
+		{ "503", "out of order" },
+		{ "521", "takes no mail" },
+		{ "530", "log in, or encrypt, first" },
+		{ "550", "no" },
+		{ "551", "not here" },
+		{ "552", "no: over quota" },
+		{ "553", "no: name not allowed" },
+		{ "554", "no" },
+		{ "556", "the domain takes no mail" },
+	};
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+		if (strncmp(text, codes[i].code, 3) == 0 && (text[3] == ' ' || text[3] == '\0'))
+			return codes[i].means;
+	return "";
+}
+
+static void print_line(const json_t *line)
+{
+	const char *who = string_of(line, "who"), *text = string_of(line, "text");
+	bool note = strcmp(who, "note") == 0, server = strcmp(who, "S") == 0;
+	/* A multi-line reply is one entry: each of its lines gets its own. */
+	while (*text) {
+		size_t len = strcspn(text, "\n");
+		char *part = strndup(text, len);
+		if (!part)
+			return;
+		if (len > 0 && part[len - 1] == '\r')
+			part[len - 1] = '\0';
+		printf("    %s ", note ? "  --" : server ? "  S:" : "  C:");
+		text_put(stdout, part);
+		const char *means = server ? code_means(part) : "";
+		if (*means)
+			printf("   [%s]", means);
+		putchar('\n');
+		free(part);
+		text += len + (text[len] == '\n');
+	}
+}
+
+static void print_row(const char *address, const json_t *row)
+{
+	const json_t *verdict = json_object_get(row, "rollcall");
+	const char *reason = string_of(verdict, "reason"), *status = string_of(verdict, "status");
+	const json_t *score = json_object_get(verdict, "score");
+	bool final = json_is_true(json_object_get(row, "final"));
+
+	text_put(stdout, *string_of(row, "email") ? string_of(row, "email") : address);
+	printf(": ");
+	text_put(stdout, *status ? status : "not known yet");
+	print_field(", grade ", string_of(verdict, "grade"));
+	if (json_is_number(score))
+		printf(", score %.0f", json_number_value(score));
+	puts(final ? "" : "  (not final)");
+	if (*reason) {
+		printf("  ");
+		text_put(stdout, reason);
+		printf("%s%s\n", *meaning_of(reason) ? ": " : "", meaning_of(reason));
+	}
+	bool flags = false;
+	static const char *const flag_names[] = { "role", "disposable", "free", "catch_all", "review" };
+	for (size_t i = 0; i < sizeof flag_names / sizeof *flag_names; i++) {
+		if (json_is_true(json_object_get(verdict, flag_names[i]))) {
+			printf("%s%s", flags ? ", " : "  flags: ", flag_names[i]);
+			flags = true;
+		}
+	}
+	if (flags)
+		putchar('\n');
+	if (*string_of(verdict, "did_you_mean")) {
+		print_field("  did you mean ", string_of(verdict, "did_you_mean"));
+		puts("?");
+	}
+	if (*string_of(verdict, "provider")) {
+		print_field("  provider: ", string_of(verdict, "provider"));
+		putchar('\n');
+	}
+
+	size_t i, k;
+	json_t *attempt, *line;
+	json_array_foreach(json_object_get(row, "attempts"), i, attempt) {
+		const json_t *number = json_object_get(attempt, "attempt");
+		printf("\n  attempt %lld", json_is_integer(number) ? (long long)json_integer_value(number) : (long long)i + 1);
+		print_field(", ", string_of(attempt, "at"));
+		print_field(", lane ", string_of(attempt, "lane"));
+		print_field(" from ", string_of(attempt, "source_ip"));
+		print_field(" as ", string_of(attempt, "helo"));
+		print_field(", to ", string_of(attempt, "mx"));
+		if (*string_of(attempt, "mx_address")) {
+			print_field(" [", string_of(attempt, "mx_address"));
+			putchar(']');
+		}
+		putchar('\n');
+		json_array_foreach(json_object_get(attempt, "conversation"), k, line)
+			print_line(line);
+		if (*string_of(attempt, "outcome")) {
+			print_field("    => ", string_of(attempt, "outcome"));
+			putchar('\n');
+		}
+	}
+	if (!final && *string_of(row, "next_attempt_at")) {
+		print_field("\n  next attempt: ", string_of(row, "next_attempt_at"));
+		putchar('\n');
+	}
+}
+
+static int check_one(struct client *client, const char *address, int64_t wait_ms, bool json)
+{
+	struct rc_error err;
+	json_t *body = json_pack("{s:s}", "email", address), *row = NULL;
+	char *location = NULL;
+	uint64_t started_ms = rc_clock_mono_ms(), away_since_ms = 0;
+	bool told = false;
+	int exit_status;
+	long http = 0;
+
+	if (!body) {
+		cli_warn("the address is not UTF-8");
+		return CLI_USAGE;
+	}
+	enum rc_status status = client_call(client, "POST", "/v1/verify", body, &http, &row, &err);
+	json_decref(body);
+	if (status != RC_OK)
+		return cli_interrupted() ? CLI_INTERRUPTED : cli_fail(&err);
+	if (http == 202 || !json_object_get(row, "rollcall")) {
+		const char *place = string_of(row, "location");
+		location = *place == '/' ? strdup(place) : NULL;
+		if (!location) {
+			cli_warn("the server takes the address but names no place to look for the verdict");
+			json_decref(row);
+			return CLI_FAILED;
+		}
+	}
+	for (;;) {
+		if (location) {
+			json_decref(row);
+			row = NULL;
+			status = client_call(client, "GET", location, NULL, NULL, &row, &err);
+		}
+		uint64_t now_ms = rc_clock_mono_ms();
+		if (cli_interrupted()) {
+			cli_warn("stopped waiting; the verdict will be at %s", location ? location : "/v1/verify");
+			exit_status = CLI_INTERRUPTED;
+			break;
+		}
+		if (status == RC_UNAVAILABLE) {
+			away_since_ms = away_since_ms ? away_since_ms : now_ms;
+			client_look_again(client);
+		} else if (status != RC_OK) {
+			exit_status = cli_fail(&err);
+			break;
+		} else {
+			away_since_ms = 0;
+		}
+		bool final = status == RC_OK && (!location || json_is_true(json_object_get(row, "final")));
+		if (final || (wait_ms >= 0 && now_ms - started_ms >= (uint64_t)wait_ms)) {
+			exit_status = final ? CLI_OK : CLI_INTERIM;
+			break;
+		}
+		if (away_since_ms && now_ms - away_since_ms > PATIENCE_MS) {
+			exit_status = cli_fail(&err);
+			break;
+		}
+		const char *next = string_of(row, "next_attempt_at");
+		if (*next && !told) {
+			cli_warn("%s: the server wants us to come back later; next attempt at %s (Ctrl-C stops waiting, --wait S waits S "
+				 "seconds)",
+				 address, next);
+			told = true;
+		}
+		int64_t left_ms = wait_ms >= 0 ? wait_ms - (int64_t)(now_ms - started_ms) : POLL_MS;
+		cli_sleep_ms((int)(left_ms < POLL_MS ? left_ms : POLL_MS));
+	}
+	if ((exit_status == CLI_OK || exit_status == CLI_INTERIM) && row) {
+		if (json) {
+			json_dumpf(row, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
+			putchar('\n');
+		} else {
+			print_row(address, row);
+		}
+	}
+	json_decref(row);
+	free(location);
+	return exit_status;
+}
+
+int cli_check(const struct cli_command *command, int argc, char **argv)
+{
+	static const struct option options[] = { { "wait", required_argument, NULL, 'w' },
+						 { "json", no_argument, NULL, 'j' },
+						 { "url", required_argument, NULL, 'u' },
+						 { "data", required_argument, NULL, 'd' },
+						 { NULL, 0, NULL, 0 } };
+	const char *url = NULL, *data = NULL;
+	int64_t wait_ms = -1;
+	bool json = false;
+	struct client client;
+	struct rc_error err;
+	char *end;
+	int letter;
+
+	while ((letter = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (letter) {
+		case 'w': {
+			double seconds = strtod(optarg, &end);
+			if (end == optarg || *end || !(seconds >= 0 && seconds <= 1e6))
+				return cli_misuse(command, "--wait takes seconds, from 0 to 1000000, not \"%s\".", optarg);
+			wait_ms = (int64_t)(seconds * 1000);
+			break;
+		}
+		case 'j':
+			json = true;
+			break;
+		case 'u':
+			url = optarg;
+			break;
+		case 'd':
+			data = optarg;
+			break;
+		default:
+			return cli_misuse(command, "that is no option of check.");
+		}
+	}
+	if (optind == argc)
+		return cli_misuse(command, "name an address to check.");
+	if (client_init(&client, url, data, &err) != RC_OK)
+		return cli_fail(&err);
+	cli_catch_interrupt();
+	int exit_status = CLI_OK;
+	for (int i = optind; i < argc && exit_status != CLI_INTERRUPTED && exit_status != CLI_NO_SERVER; i++) {
+		if (i > optind && !json)
+			putchar('\n');
+		int one = check_one(&client, argv[i], wait_ms, json);
+		exit_status = one > exit_status ? one : exit_status;
+	}
+	client_done(&client);
+	return exit_status;
+}

@@ -1,0 +1,179 @@
+/*
+ * rollcall - the command. Finds the subcommand in one table, which also makes the help.
+ */
+#include "cli/cli.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <locale.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+
+#define CLIENT_HELP                                                                                                              \
+	"  --url URL         the server: http://host:port, or unix:/path/of/its/socket (ROLLCALL_URL; else the file DIR/url)\n"   \
+	"  --data DIR        where `rollcall up` keeps its data; its key is DIR/key (ROLLCALL_DATA; else /var/lib/rollcall for\n" \
+	"                    root, ~/.local/share/rollcall for others). ROLLCALL_KEY: a key instead of that file\n"
+
+static const struct cli_command commands[] = {
+	{ "up", "[--data DIR] [--OPTION VALUE ...]", "run the whole system on this machine, until Ctrl-C",
+	  "  --data DIR        where everything is kept (ROLLCALL_DATA; else /var/lib/rollcall for root, ~/.local/share/rollcall)\n"
+	  "  --pg-bin DIR      PostgreSQL's programs (ROLLCALL_PG_BIN; else the newest of /usr/lib/postgresql/*/bin)\n"
+	  "  --config FILE     options as `name = value` lines\n"
+	  "  --OPTION VALUE    any option of rollcall-coordinator and rollcall-worker (see their --help), such as --lanes,\n"
+	  "                    --listen, --dns; ROLLCALL_* variables do the same. With --database or --brokers the embedded\n"
+	  "                    PostgreSQL or broker is not started and that one is used.\n"
+	  "Ctrl-C stops everything; the next `rollcall up` on the same DIR goes on with unfinished jobs.\n",
+	  cli_up },
+	{ "verify", "FILE [-o OUT] [--column C] [--status S] [--json]", "verify a list: upload, progress, download",
+	  "  FILE              CSV, text or NDJSON, plain or gzip or zstd; - is standard input\n"
+	  "  -o, --output OUT  write the results there when all are in (else to standard output)\n"
+	  "  --column C        the column of the addresses, by name\n"
+	  "  --status S        only rows of this status, or several: valid,catch_all\n"
+	  "  --json            results as NDJSON instead of CSV\n" CLIENT_HELP
+	  "Exit status: 0 every row has its result, 1 failed or cancelled, 2 usage or refused input, 3 no server or key,\n"
+	  "4 no lane fit to probe, 130 Ctrl-C (the job goes on; how to come back to it is printed).\n",
+	  cli_verify },
+	{ "check", "ADDRESS... [--wait S] [--json]", "verify single addresses and show the conversation",
+	  "  --wait S          wait so many seconds, then print what is known so far; exit status 5 if that is not final\n"
+	  "  --json            the row with its evidence as JSON, one a line\n" CLIENT_HELP,
+	  cli_check },
+	{ "jobs", "list | show ID | results ID [-o OUT] | wait ID | resume ID [-o OUT] | cancel ID", "the server's jobs",
+	  "  list              all jobs, newest first\n"
+	  "  show ID           state and counts\n"
+	  "  results ID        download what there is now\n"
+	  "  wait ID           show the progress until the job has ended\n"
+	  "  resume ID         let a paused job go on, wait for it, download\n"
+	  "  cancel ID         probe no more; rows without a verdict become skipped\n"
+	  "  -o, --output OUT  write results there (else to standard output)\n"
+	  "  --status S        only rows of this status, or several: valid,catch_all\n"
+	  "  --format F        csv (default) or ndjson;  --json: ndjson, and list and show as JSON\n" CLIENT_HELP,
+	  cli_jobs },
+};
+
+void cli_usage(const struct cli_command *command)
+{
+	printf("usage: rollcall %s %s\n%s\n%s", command->name, command->usage, command->summary, command->help);
+}
+
+int cli_misuse(const struct cli_command *command, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	fputs("rollcall: ", stderr);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	if (command)
+		fprintf(stderr, "\nusage: rollcall %s %s\n", command->name, command->usage);
+	else
+		fputs("\nSee rollcall --help.\n", stderr);
+	return CLI_USAGE;
+}
+
+void cli_warn(const char *format, ...)
+{
+	char text[2048];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	fprintf(stderr, "rollcall: %s\n", text);
+}
+
+int cli_fail(const struct rc_error *err)
+{
+	cli_warn("%s", err->text);
+	switch (err->status) {
+	case RC_OK:
+		return CLI_OK;
+	case RC_INVALID:
+	case RC_LIMIT:
+	case RC_NOT_FOUND:
+		return CLI_USAGE;
+	case RC_UNAVAILABLE:
+	case RC_DENIED:
+		return CLI_NO_SERVER;
+	case RC_NO_MEMORY:
+	case RC_CONFLICT:
+	case RC_BROKEN:
+		break;
+	}
+	return CLI_FAILED;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+	interrupted = 1;
+	signal(number, SIG_DFL);
+}
+
+void cli_catch_interrupt(void)
+{
+	struct sigaction action = { .sa_handler = on_interrupt };
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+bool cli_interrupted(void)
+{
+	return interrupted != 0;
+}
+
+void cli_sleep_ms(int ms)
+{
+	uint64_t until_ms = rc_clock_mono_ms() + (uint64_t)ms;
+	while (!interrupted) {
+		uint64_t now_ms = rc_clock_mono_ms();
+		if (now_ms >= until_ms)
+			return;
+		poll(NULL, 0, (int)(until_ms - now_ms));
+	}
+}
+
+int main(int argc, char **argv)
+{
+	setlocale(LC_CTYPE, "");
+	if (argc < 2)
+		return cli_misuse(NULL, "say what to do: rollcall up, verify, check or jobs.");
+	const char *name = argv[1];
+	if (strcmp(name, "--version") == 0) {
+		puts("rollcall " ROLLCALL_VERSION);
+		return CLI_OK;
+	}
+	bool help = strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0;
+	if (help && argc == 2) {
+		puts("usage: rollcall COMMAND ...\nVerifies bulk e-mail lists by asking the receiving servers.\n");
+		for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+			printf("  %-8s %s\n", commands[i].name, commands[i].summary);
+		puts("\nrollcall COMMAND --help tells more; rollcall --version the version.");
+		return CLI_OK;
+	}
+	if (help)
+		name = argv[2];
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+		if (strcmp(name, commands[i].name) != 0)
+			continue;
+		for (int k = 2; k < argc && !help && strcmp(argv[k], "--") != 0; k++)
+			help = strcmp(argv[k], "--help") == 0 || strcmp(argv[k], "-h") == 0;
+		if (help) {
+			cli_usage(&commands[i]);
+			return CLI_OK;
+		}
+		curl_global_init(CURL_GLOBAL_DEFAULT);
+		int status = commands[i].run(&commands[i], argc - 1, argv + 1);
+		if (fflush(stdout) != 0 || ferror(stdout)) {
+			cli_warn("cannot write to standard output: %s", strerror(errno));
+			status = status ? status : CLI_FAILED;
+		}
+		return status;
+	}
+	return cli_misuse(NULL, "there is no command \"%s\".", name);
+}
