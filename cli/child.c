@@ -18,10 +18,10 @@
 enum { STOP_POLL_MS = 10 };
 
 /* In the new process, from fork to exec. Never returns; writes errno to `tell` when it cannot. */
-static void become(char **argv, const struct passwd *user, int input, int output, int orphan_signal, pid_t parent, int tell)
+static void become(char **argv, const struct passwd *user, int input, int output, int error, int orphan_signal, pid_t parent, int tell)
 {
 	setsid();
-	if (dup2(input, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0)
+	if (dup2(input, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(error, STDERR_FILENO) < 0)
 		goto fail;
 	sigset_t none;
 	sigemptyset(&none);
@@ -54,13 +54,14 @@ fail:;
 static enum rc_status spawn(char **argv, const struct passwd *user, const char *output, int input, int orphan_signal, pid_t *ret_pid,
 			    struct rc_error *err)
 {
-	int tell[2] = { -1, -1 }, out = -1, in = -1, why = 0;
+	int tell[2] = { -1, -1 }, out = -1, error = -1, in = -1, why = 0;
 	enum rc_status status = RC_OK;
 	pid_t parent = getpid(), pid = -1;
 
-	out = output ? open(output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	out = open(output ? output : "/dev/null", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	error = output ? fcntl(out, F_DUPFD_CLOEXEC, 3) : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 	in = input >= 0 ? fcntl(input, F_DUPFD_CLOEXEC, 3) : open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (out < 0 || in < 0) {
+	if (out < 0 || error < 0 || in < 0) {
 		status = rc_error_set(err, RC_UNAVAILABLE, "cannot open %s: %s", output ? output : "standard error", strerror(errno));
 		goto out;
 	}
@@ -69,7 +70,7 @@ static enum rc_status spawn(char **argv, const struct passwd *user, const char *
 		goto out;
 	}
 	if (pid == 0)
-		become(argv, user, in, out, orphan_signal, parent, tell[1]);
+		become(argv, user, in, out, error, orphan_signal, parent, tell[1]);
 	close(tell[1]);
 	tell[1] = -1;
 	/* Ends at exec, which closes the other end, or with the reason why there was none. */
@@ -89,6 +90,8 @@ out:
 			close(tell[i]);
 	if (out >= 0)
 		close(out);
+	if (error >= 0)
+		close(error);
 	if (in >= 0)
 		close(in);
 	return status;

@@ -19,7 +19,7 @@ struct child {
 	const char *name;         /* "worker", for messages */
 	char **argv;              /* argv[0] is a path */
 	const struct passwd *user; /* whom to run as, NULL: unchanged */
-	const char *output;       /* file for stdout and stderr, appended to; NULL: both to our stderr */
+	const char *output;       /* file for stdout and stderr, appended to; NULL: our stderr, and stdout goes nowhere */
 	int stop_signal;          /* asks it to end */
 	int orphan_signal;        /* what the kernel sends it when `up` dies */
 	int stop_timeout_ms;      /* then SIGKILL */

@@ -32,6 +32,7 @@ static const char *const settings[] = {
 	"maintenance_work_mem=64MB",
 	"wal_level=minimal",
 	"max_wal_senders=0",
+	"max_logical_replication_workers=0",
 	"archive_mode=off",
 	"max_wal_size=2GB",
 	"min_wal_size=128MB",

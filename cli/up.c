@@ -312,8 +312,8 @@ static enum rc_status data_lock(struct up *up, struct rc_error *err)
 		ssize_t got = read(up->lock, text, sizeof text - 1);
 		text[got > 0 ? got : 0] = '\0';
 		text[strspn(text, "0123456789")] = '\0';
-		status = rc_error_set(err, RC_CONFLICT, "another `rollcall up`%s%s runs on %s: use that one, stop it, or name another --data",
-				      *text ? ", process " : "", text, up->data);
+		status = rc_error_set(err, RC_CONFLICT, "another `rollcall up`%s%s%s runs on %s: use that one, stop it, or name another --data",
+				      *text ? " (process " : "", text, *text ? ")" : "", up->data);
 	} else {
 		int len = snprintf(text, sizeof text, "%d\n", (int)getpid());
 		if (ftruncate(up->lock, 0) != 0 || pwrite(up->lock, text, (size_t)len, 0) != len)
