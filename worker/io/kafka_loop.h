@@ -31,7 +31,7 @@ struct kafka_loop_events {
 	void (*grant)(void *context, const Rollcall__Grant *grant);
 	/* The clients were made anew: nothing is assigned, every grant is void. */
 	void (*generation)(void *context);
-	/* The broker answers. At start the owner says its first hello now. */
+	/* The broker answers, for the first time or again: it has taken a hello or a report. */
 	void (*connected)(void *context);
 };
 
