@@ -57,7 +57,7 @@ struct up {
 	struct cluster cluster;
 	struct child broker, coordinator, worker;
 	char *broker_argv[8], *coordinator_argv[2], *worker_argv[2];
-	char *broker_file, *url_file, *key_file;
+	char *broker_file, *url_file, *key_file, *database_file;
 	uint64_t started_ms, asked_ms;
 	char lacks[512];         /* what /readyz said last */
 	char told[512];
@@ -676,7 +676,15 @@ static enum rc_status services_prepare(struct up *up, struct rc_error *err)
 		if (!conninfo)
 			return rc_error_set(err, RC_NO_MEMORY, "out of memory");
 		setenv("ROLLCALL_DATABASE", conninfo, 1);
+		/* For psql and backups: the socket's place changes with every start. */
+		up->database_file = in_data(up, "database");
+		FILE *file = up->database_file ? fopen(up->database_file, "we") : NULL;
+		bool written = file && fprintf(file, "%s\n", conninfo) > 0;
+		if (file && fclose(file) != 0)
+			written = false;
 		free(conninfo);
+		if (!written)
+			return rc_error_set(err, RC_UNAVAILABLE, "cannot write %s/database: %s", up->data, strerror(errno));
 	}
 	if (up->has_broker) {
 		unlink(up->broker_file);
@@ -779,6 +787,8 @@ int cli_up(const struct cli_command *command, int argc, char **argv)
 		unlink(up.url_file);
 	if (up.has_broker && up.broker_file)
 		unlink(up.broker_file);
+	if (up.database_file)
+		unlink(up.database_file);
 	cluster_done(&up.cluster);
 out:
 	if (up.curl)
@@ -791,6 +801,7 @@ out:
 	free(up.broker_file);
 	free(up.url_file);
 	free(up.key_file);
+	free(up.database_file);
 	if (up.lock >= 0)
 		close(up.lock);
 	free(up.data);
