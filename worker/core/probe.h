@@ -17,6 +17,7 @@
 
 #include "rollcall.pb-c.h"
 #include "worker/core/pacer.h"
+#include "worker/core/pacer.h"
 
 struct rc_rules;
 struct rc_providers;
@@ -106,6 +107,13 @@ const char *probe_domain(const struct probe *probe);
 const Rollcall__Budget *probe_budget(const struct probe *probe);  /* NULL: none came */
 /* Of the connection that has just ended, after PROBE_CLOSE or probe_on_closed(): how it went, and how many RCPTs it carried. */
 enum pacer_outcome probe_session_outcome(const struct probe *probe, uint32_t *ret_rcpts);
+const char *probe_domain(const struct probe *probe);
+/* Of the connection that has just ended: RCPTs sent in it, and how it went. */
+enum pacer_outcome probe_session_outcome(const struct probe *probe, uint32_t *ret_rcpts);
+/* The pacer's circuit is open towards this group, for so long (0: it is not): goes out with the next part. */
+void probe_set_throttled(struct probe *probe, uint64_t retry_in_ms);
+/* Octets that it holds, the unpacked shard not counted. */
+size_t probe_memory(const struct probe *probe);
 /* "waiting for the greeting": static text. */
 const char *probe_doing(const struct probe *probe);
 
