@@ -10,7 +10,7 @@
 #include <string.h>
 
 struct config {
-	const char *dns, *world, *mix, *share, *write_list, *truth, *stats, *control;
+	const char *dns, *world, *mix, *share, *write_list, *truth, *write_targets, *stats, *control;
 	int64_t smtp_port, seed, domains, mx, rows, time_scale;
 	bool check, print_world;
 };
@@ -35,6 +35,8 @@ static const struct rc_option options[] = {
 	  "Divides the waits that greylists and throttles demand." },
 	{ "write-list", RC_OPTION_STRING, FIELD(write_list), 0, 0, NULL, "file", false, false, "Write the list there, and exit." },
 	{ "truth", RC_OPTION_STRING, FIELD(truth), 0, 0, NULL, "file", false, false, "Write the truth there, and exit." },
+	{ "write-targets", RC_OPTION_STRING, FIELD(write_targets), 0, 0, NULL, "file", false, false,
+	  "Write what bench-prober asks for there, and exit." },
 	{ "stats", RC_OPTION_STRING, FIELD(stats), 0, 0, NULL, "file", false, false,
 	  "Where the counters go on SIGUSR1 and at the end, besides standard output." },
 	{ "control", RC_OPTION_STRING, FIELD(control), 0, 0, NULL, "path", false, false,
@@ -103,7 +105,9 @@ static enum rc_status run(const struct config *config, struct mw_world *world, s
 		status = mw_rows_write_list(world, config->write_list, err);
 	if (status == RC_OK && config->truth)
 		status = mw_rows_write_truth(world, config->truth, err);
-	if (status != RC_OK || config->write_list || config->truth || config->print_world || config->check)
+	if (status == RC_OK && config->write_targets)
+		status = mw_rows_write_targets(world, config->write_targets, err);
+	if (status != RC_OK || config->write_list || config->truth || config->write_targets || config->print_world || config->check)
 		return status;
 	free(world->rows);
 	world->rows = NULL;

@@ -4,11 +4,12 @@
 #include <csv.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
-enum { CELL_MAX = 400 };
+enum { CELL_MAX = 400, TARGET_RECIPIENTS = 100 };
 
 static const char *const companies[] = { "Meyer, Sons & Co", "Harbour Foods Ltd", "Atelier Dubois, Lyon", "Novak s.r.o.",
 					 "Tanaka Works",     "",                  "The \"Old\" Mill" };
@@ -97,4 +98,58 @@ enum rc_status mw_rows_write_list(const struct mw_world *world, const char *path
 enum rc_status mw_rows_write_truth(const struct mw_world *world, const char *path, struct rc_error *err)
 {
 	return write_file(world, path, "row,email,status,reason,behaviour\n", write_truth, err);
+}
+
+static int by_domain(const void *a, const void *b)
+{
+	const struct mw_row *x = *(const struct mw_row *const *)a, *y = *(const struct mw_row *const *)b;
+
+	return x->domain != y->domain ? (x->domain > y->domain) - (x->domain < y->domain) : (x > y) - (x < y);
+}
+
+static const struct mw_host *living_host(const struct mw_world *world, const struct mw_domain *domain)
+{
+	const struct mw_operator *operator_ = domain->operator_ == MW_NONE ? NULL : &world->operators[domain->operator_];
+
+	for (uint32_t i = 0; operator_ && i < operator_->hosts; i++)
+		if (world->hosts[operator_->first_host + i].listens)
+			return &world->hosts[operator_->first_host + i];
+	return NULL;
+}
+
+enum rc_status mw_rows_write_targets(const struct mw_world *world, const char *path, struct rc_error *err)
+{
+	const struct mw_row **rows = mw_alloc(world->row_count, sizeof(struct mw_row *));
+	FILE *file = fopen(path, "w");
+	size_t count = 0, in_line = 0;
+	bool failed;
+
+	if (!file) {
+		free(rows);
+		return rc_error_set(err, RC_UNAVAILABLE, "cannot write %s: %s", path, strerror(errno));
+	}
+	for (size_t i = 0; i < world->row_count; i++)
+		if (world->rows[i].domain != MW_NONE && world->rows[i].answer == MW_ACCEPT &&
+		    living_host(world, &world->domains[world->rows[i].domain]))
+			rows[count++] = &world->rows[i];
+	qsort(rows, count, sizeof(*rows), by_domain);
+	for (size_t i = 0; i < count; i++) {
+		const struct mw_domain *domain = &world->domains[rows[i]->domain];
+		uint32_t ip = living_host(world, domain)->ip;
+
+		if (i && rows[i - 1]->domain == rows[i]->domain) {
+			in_line++;
+		} else {
+			fprintf(file, "%s%u.%u.%u.%u probe.test verify@probe.test", i ? "\n" : "", ip >> 24, ip >> 16 & 255,
+				ip >> 8 & 255, ip & 255);
+			in_line = 0;
+		}
+		if (in_line < TARGET_RECIPIENTS)
+			fprintf(file, " %s@%s", rows[i]->local, domain->name);
+	}
+	putc('\n', file);
+	free(rows);
+	failed = ferror(file);
+	failed |= fclose(file) != 0;
+	return failed ? rc_error_set(err, RC_UNAVAILABLE, "cannot write %s: %s", path, strerror(errno)) : RC_OK;
 }

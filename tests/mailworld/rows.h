@@ -13,5 +13,7 @@
 enum rc_status mw_rows_write_list(const struct mw_world *world, const char *path, struct rc_error *err) RC_MUST_CHECK;
 /* row,email,status,reason,behaviour */
 enum rc_status mw_rows_write_truth(const struct mw_world *world, const char *path, struct rc_error *err) RC_MUST_CHECK;
+/* For bench-prober: "ADDRESS HELO MAIL-FROM RECIPIENT..." of each domain behind a living MX, with up to 100 accepted rows. */
+enum rc_status mw_rows_write_targets(const struct mw_world *world, const char *path, struct rc_error *err) RC_MUST_CHECK;
 
 #endif

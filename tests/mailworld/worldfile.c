@@ -92,7 +92,7 @@ static enum rc_status add_mx(struct reader *reader, char *value)
 static enum rc_status settle_domain(struct reader *reader)
 {
 	const struct mw_behaviour *behaviour = &mw_behaviours[reader->behaviour];
-	char mx[MW_NAME_MAX + 16];
+	char mx[MW_NAME_MAX + 32];
 	enum rc_status status = RC_OK;
 
 	if (!*reader->domain || reader->index != MW_NONE)
