@@ -305,7 +305,7 @@ int cli_check(const struct cli_command *command, int argc, char **argv)
 	char *end;
 	int letter;
 
-	while ((letter = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, ":", options, NULL)) != -1) {
 		switch (letter) {
 		case 'w': {
 			double seconds = strtod(optarg, &end);
@@ -324,7 +324,7 @@ int cli_check(const struct cli_command *command, int argc, char **argv)
 			data = optarg;
 			break;
 		default:
-			return cli_misuse(command, "that is no option of check.");
+			return cli_bad_option(command, letter, argv[optind - 1]);
 		}
 	}
 	if (optind == argc)

@@ -37,6 +37,8 @@ int cli_jobs(const struct cli_command *command, int argc, char **argv);
 void cli_usage(const struct cli_command *command);
 /* Prints "rollcall: ..." and the way to --help; returns CLI_USAGE. */
 int cli_misuse(const struct cli_command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* What getopt_long(":...") does not like: `letter` is what it returned, `arg` the last argument it took. Returns CLI_USAGE. */
+int cli_bad_option(const struct cli_command *command, int letter, const char *arg);
 /* Prints err's sentence; returns the exit status that fits it. */
 int cli_fail(const struct rc_error *err);
 void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));

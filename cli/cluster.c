@@ -18,6 +18,8 @@
 
 #define DEBIAN_PG "/usr/lib/postgresql"
 
+enum { LOG_MAX_OCTETS = 16 * 1024 * 1024 };
+
 /*
  * Durability as PostgreSQL ships it; the rest is for one machine with one user and bulk loads. Options on the command line win
  * over postgresql.conf, so a cluster made by an older version is run as this one wants it.
@@ -319,7 +321,7 @@ enum rc_status cluster_init(struct cluster *cluster, const char *data, const cha
 
 	/* A log that grew over the years makes room. */
 	char *older;
-	if (stat(cluster->log, &stat_of) == 0 && stat_of.st_size > 16 * 1024 * 1024 && asprintf(&older, "%s.1", cluster->log) >= 0) {
+	if (stat(cluster->log, &stat_of) == 0 && stat_of.st_size > LOG_MAX_OCTETS && asprintf(&older, "%s.1", cluster->log) >= 0) {
 		if (rename(cluster->log, older) != 0)
 			cli_warn("cannot rename %s: %s", cluster->log, strerror(errno));
 		free(older);

@@ -201,7 +201,7 @@ int cli_jobs(const struct cli_command *command, int argc, char **argv)
 	struct rc_error err;
 	int letter;
 
-	while ((letter = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, ":o:", options, NULL)) != -1) {
 		switch (letter) {
 		case 'o':
 			chosen.output.path = optarg;
@@ -224,7 +224,7 @@ int cli_jobs(const struct cli_command *command, int argc, char **argv)
 			data = optarg;
 			break;
 		default:
-			return cli_misuse(command, "that is no option of jobs.");
+			return cli_bad_option(command, letter, argv[optind - 1]);
 		}
 	}
 	const char *verb = optind < argc ? argv[optind++] : "list";

@@ -75,6 +75,13 @@ int cli_misuse(const struct cli_command *command, const char *format, ...)
 	return CLI_USAGE;
 }
 
+int cli_bad_option(const struct cli_command *command, int letter, const char *arg)
+{
+	if (letter == ':')
+		return cli_misuse(command, "%s takes a value.", arg);
+	return cli_misuse(command, "%s has no option %s.", command->name, arg);
+}
+
 void cli_warn(const char *format, ...)
 {
 	char text[2048];

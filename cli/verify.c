@@ -133,7 +133,7 @@ int cli_verify(const struct cli_command *command, int argc, char **argv)
 	uint64_t started_ms = rc_clock_mono_ms();
 	int letter;
 
-	while ((letter = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, ":o:", options, NULL)) != -1) {
 		switch (letter) {
 		case 'o':
 			output.path = optarg;
@@ -154,8 +154,7 @@ int cli_verify(const struct cli_command *command, int argc, char **argv)
 			data = optarg;
 			break;
 		default:
-			cli_misuse(command, "that is no option of verify.");
-			return CLI_USAGE;
+			return cli_bad_option(command, letter, argv[optind - 1]);
 		}
 	}
 	if (argc - optind != 1)
