@@ -1,0 +1,379 @@
+/* See writes.h. */
+#include "coordinator/store/writes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator/store/batch.h"
+#include "coordinator/store/db.h"
+
+enum { TABLE_SET_MAX = 24, RESULT_COLUMNS = 17 };
+
+/* The results of one set of tables. */
+struct results {
+	struct results *next;
+	char table_set[TABLE_SET_MAX];
+	struct batch rows;
+};
+
+struct writes {
+	struct results *results;
+	struct batch done_deferred;  /* job, uid */
+	struct batch deferred;
+	struct batch domains;
+	struct batch shards;
+	struct batch reports;
+	struct batch shards_done;
+	struct batch harvest;
+	struct batch held;           /* job, domain_no */
+	struct batch controls;
+	struct batch resolutions;
+	struct rc_buf uids;
+};
+
+struct writes *writes_new(void)
+{
+	struct writes *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	batch_init(&w->done_deferred, 2);
+	batch_init(&w->deferred, 19);
+	batch_init(&w->domains, 10);
+	batch_init(&w->shards, 9);
+	batch_init(&w->reports, 4);
+	batch_init(&w->shards_done, 1);
+	batch_init(&w->harvest, 3);
+	batch_init(&w->held, 2);
+	batch_init(&w->controls, 5);
+	batch_init(&w->resolutions, 4);
+	rc_buf_init(&w->uids, 0);
+	return w;
+}
+
+static struct batch *nth(struct writes *w, int i)
+{
+	struct batch *all[] = { &w->done_deferred, &w->deferred, &w->domains, &w->shards,   &w->reports,
+				&w->shards_done,   &w->harvest,  &w->held,    &w->controls, &w->resolutions };
+
+	return i < (int)(sizeof(all) / sizeof(*all)) ? all[i] : NULL;
+}
+
+static void results_free(struct writes *w)
+{
+	while (w->results) {
+		struct results *r = w->results;
+
+		w->results = r->next;
+		batch_done(&r->rows);
+		free(r);
+	}
+}
+
+void writes_free(struct writes *w)
+{
+	if (!w)
+		return;
+	for (int i = 0; nth(w, i); i++)
+		batch_done(nth(w, i));
+	results_free(w);
+	rc_buf_done(&w->uids);
+	free(w);
+}
+
+void writes_clear(struct writes *w)
+{
+	for (int i = 0; nth(w, i); i++)
+		batch_clear(nth(w, i));
+	results_free(w);
+}
+
+size_t writes_rows(const struct writes *w)
+{
+	size_t rows = 0;
+
+	for (int i = 0; nth((struct writes *)w, i); i++)
+		rows += nth((struct writes *)w, i)->rows;
+	for (const struct results *r = w->results; r; r = r->next)
+		rows += r->rows.rows;
+	return rows;
+}
+
+/* ------------------------------------------------------------------------------------------------ collecting */
+
+static struct batch *results_of(struct writes *w, const char *table_set)
+{
+	struct results *r;
+
+	for (r = w->results; r; r = r->next)
+		if (strcmp(r->table_set, table_set) == 0)
+			return &r->rows;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		abort();  /* a few hundred octets: there is no going on without */
+	snprintf(r->table_set, sizeof(r->table_set), "%s", table_set);
+	batch_init(&r->rows, RESULT_COLUMNS);
+	r->next = w->results;
+	w->results = r;
+	return &r->rows;
+}
+
+static void int_or_null(struct batch *b, int64_t value, bool none)
+{
+	if (none)
+		batch_null(b);
+	else
+		batch_int(b, value);
+}
+
+static const char *text_or_null(const char *text)
+{
+	return text && *text ? text : NULL;
+}
+
+void writes_result(struct writes *w, const char *table_set, const struct write_result *r)
+{
+	struct batch *b = results_of(w, table_set);
+
+	batch_int(b, r->job);
+	batch_int(b, r->uid);
+	batch_int(b, r->reason);
+	batch_int(b, r->flags);
+	int_or_null(b, r->score, r->score < 0);
+	int_or_null(b, r->smtp_code, r->smtp_code == 0);
+	batch_text(b, text_or_null(r->enhanced));
+	batch_text(b, text_or_null(r->provider));
+	batch_text(b, text_or_null(r->mx));
+	batch_text(b, text_or_null(r->did_you_mean));
+	batch_int(b, r->attempts);
+	int_or_null(b, r->lane, r->lane < 0);
+	batch_text(b, text_or_null(r->rule));
+	batch_when(b, r->checked_at_ms);
+	int_or_null(b, (int64_t)r->shard, r->shard == 0);
+	int_or_null(b, r->part, r->shard == 0);
+	batch_bool(b, r->was_deferred);
+	if (r->was_deferred) {
+		batch_int(&w->done_deferred, r->job);
+		batch_int(&w->done_deferred, r->uid);
+	}
+}
+
+void writes_deferred(struct writes *w, const struct write_deferred *r)
+{
+	struct batch *b = &w->deferred;
+
+	batch_int(b, r->job);
+	batch_int(b, r->uid);
+	batch_int(b, r->domain_no);
+	batch_int(b, r->attempt);
+	batch_int(b, r->tries);
+	batch_int(b, r->reason);
+	batch_when(b, r->first_at_ms);
+	batch_when(b, r->due_at_ms);
+	batch_int(b, r->lane);
+	batch_text(b, text_or_null(r->mx_host));
+	batch_text(b, text_or_null(r->mx_address));
+	batch_octets(b, r->control_local_len ? r->control_local : NULL, r->control_local_len);
+	batch_bool(b, r->need_control);
+	batch_int(b, r->idle);
+	int_or_null(b, r->smtp_code, r->smtp_code == 0);
+	batch_text(b, text_or_null(r->enhanced));
+	int_or_null(b, (int64_t)r->evidence_shard, r->evidence_shard == 0);
+	int_or_null(b, r->evidence_part, r->evidence_shard == 0);
+	batch_null(b);
+}
+
+void writes_domain(struct writes *w, const struct write_domain *d)
+{
+	struct batch *b = &w->domains;
+
+	batch_int(b, d->job);
+	batch_int(b, d->domain_no);
+	batch_int(b, d->state);
+	batch_int(b, d->attempts);
+	batch_when(b, d->first_at_ms);
+	batch_when(b, d->due_at_ms);
+	batch_text(b, d->mx_group);
+	batch_text(b, d->provider);
+	int_or_null(b, d->lane, d->lane < 0);
+	batch_bytes(b, d->resolution, d->resolution_len);
+}
+
+void writes_shard(struct writes *w, const struct write_shard *s)
+{
+	struct batch *b = &w->shards;
+
+	batch_int(b, s->job);
+	batch_int(b, s->class);
+	batch_int(b, s->lane);
+	batch_int(b, s->domain_no);
+	batch_text(b, s->mx_group);
+	int_or_null(b, s->first_uid, s->uids != NULL);
+	batch_int(b, s->n);
+	if (s->uids) {
+		rc_buf_clear(&w->uids);
+		for (uint32_t i = 0; i < s->n; i++)
+			db_array_int(&w->uids, s->uids[i]);
+		db_array_end(&w->uids);
+		batch_octets(b, w->uids.data, w->uids.len);
+	} else {
+		batch_null(b);
+	}
+	batch_int(b, s->held ? SHARD_HELD : SHARD_QUEUED);
+}
+
+void writes_report(struct writes *w, uint64_t shard, uint32_t attempt, uint32_t part, const void *body, size_t len)
+{
+	batch_int(&w->reports, (int64_t)shard);
+	batch_int(&w->reports, attempt);
+	batch_int(&w->reports, part);
+	batch_bytes(&w->reports, body, len);
+}
+
+void writes_shard_done(struct writes *w, uint64_t shard)
+{
+	batch_int(&w->shards_done, (int64_t)shard);
+}
+
+void writes_harvest(struct writes *w, int64_t job, int32_t domain_no, const void *memory, size_t len, bool tripped)
+{
+	batch_int(&w->harvest, job);
+	batch_int(&w->harvest, domain_no);
+	batch_bytes(&w->harvest, memory, len);
+	if (tripped) {
+		batch_int(&w->held, job);
+		batch_int(&w->held, domain_no);
+	}
+}
+
+void writes_known_control(struct writes *w, const char *domain, int control, int64_t control_at_ms, int64_t control_lane,
+			  int64_t accepted_at_ms)
+{
+	struct batch *b = &w->controls;
+
+	batch_text(b, domain);
+	int_or_null(b, control, control == 0);
+	batch_when(b, control == 0 ? 0 : control_at_ms);
+	int_or_null(b, control_lane, control == 0);
+	batch_when(b, accepted_at_ms);
+}
+
+void writes_known_resolution(struct writes *w, const char *domain, const void *resolution, size_t len, uint32_t ttl_s,
+			     int64_t resolved_at_ms)
+{
+	struct batch *b = &w->resolutions;
+
+	batch_text(b, domain);
+	batch_bytes(b, resolution, len);
+	batch_int(b, ttl_s);
+	batch_when(b, resolved_at_ms);
+}
+
+/* ------------------------------------------------------------------------------------------------ writing */
+
+static const char reports_sql[] =
+	"INSERT INTO report (shard, attempt, part, body) SELECT * FROM unnest($1::bigint[], $2::int[], $3::int[], $4::bytea[])"
+	" ON CONFLICT DO NOTHING";
+
+static const char domains_sql[] =
+	"UPDATE job_domain d SET state = u.state, attempts = u.attempts, first_at = coalesce(d.first_at, u.first_at), due_at = u.due_at,"
+	" mx_group = coalesce(u.mx_group, d.mx_group), provider = coalesce(u.provider, d.provider), lane = coalesce(u.lane, d.lane),"
+	" resolution = coalesce(u.resolution, d.resolution)"
+	" FROM unnest($1::bigint[], $2::int[], $3::smallint[], $4::smallint[], $5::timestamptz[], $6::timestamptz[], $7::text[],"
+	" $8::text[], $9::int[], $10::bytea[])"
+	" AS u(job, domain_no, state, attempts, first_at, due_at, mx_group, provider, lane, resolution)"
+	" WHERE d.job = u.job AND d.domain_no = u.domain_no";
+
+static const char shards_sql[] =
+	"INSERT INTO shard (job, kind, class, lane, domain_no, mx_group, first_uid, n, uids, attempts, state)"
+	" SELECT u.job, 1, u.class, u.lane, u.domain_no, u.mx_group, u.first_uid, u.n, u.uids::bigint[],"
+	" CASE WHEN u.uids IS NOT NULL THEN array_fill(1::smallint, ARRAY[u.n]) END, u.state"
+	" FROM unnest($1::bigint[], $2::smallint[], $3::int[], $4::int[], $5::text[], $6::bigint[], $7::int[], $8::text[], $9::smallint[])"
+	" AS u(job, class, lane, domain_no, mx_group, first_uid, n, uids, state)";
+
+static const char deferred_sql[] =
+	"INSERT INTO deferred AS d (job, uid, domain_no, attempt, tries, reason, first_at, due_at, lane, mx_host, mx_address,"
+	" control_local, need_control, idle, smtp_code, enhanced, evidence_shard, evidence_part, shard)"
+	" SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[], $5::smallint[], $6::smallint[], $7::timestamptz[],"
+	" $8::timestamptz[], $9::int[], $10::text[], $11::text[], $12::text[], $13::boolean[], $14::smallint[], $15::smallint[],"
+	" $16::text[], $17::bigint[], $18::int[], $19::bigint[])"
+	" ON CONFLICT (job, uid) DO UPDATE SET attempt = excluded.attempt, tries = excluded.tries, reason = excluded.reason,"
+	" due_at = excluded.due_at, lane = excluded.lane, mx_host = coalesce(excluded.mx_host, d.mx_host),"
+	" mx_address = coalesce(excluded.mx_address, d.mx_address), control_local = excluded.control_local,"
+	" need_control = excluded.need_control, idle = excluded.idle, smtp_code = coalesce(excluded.smtp_code, d.smtp_code),"
+	" enhanced = coalesce(excluded.enhanced, d.enhanced), evidence_shard = coalesce(excluded.evidence_shard, d.evidence_shard),"
+	" evidence_part = coalesce(excluded.evidence_part, d.evidence_part), shard = NULL";
+
+static const char controls_sql[] =
+	"INSERT INTO domain_knowledge AS k (domain, control, control_at, control_lane, accepted_at)"
+	" SELECT * FROM unnest($1::text[], $2::smallint[], $3::timestamptz[], $4::int[], $5::timestamptz[]) u ORDER BY 1"
+	" ON CONFLICT (domain) DO UPDATE SET control = coalesce(excluded.control, k.control),"
+	" control_at = coalesce(excluded.control_at, k.control_at), control_lane = coalesce(excluded.control_lane, k.control_lane),"
+	" accepted_at = greatest(excluded.accepted_at, k.accepted_at)";
+
+static const char resolutions_sql[] =
+	"INSERT INTO domain_knowledge AS k (domain, resolution, ttl_s, resolved_at)"
+	" SELECT DISTINCT ON (1) * FROM unnest($1::text[], $2::bytea[], $3::int[], $4::timestamptz[]) u ORDER BY 1"
+	" ON CONFLICT (domain) DO UPDATE SET resolution = excluded.resolution, resolved_at = excluded.resolved_at, ttl_s = excluded.ttl_s";
+
+static enum rc_status flush_results(struct results *r, struct db *db, int counter, struct rc_error *err)
+{
+	char sql[1600];
+
+	snprintf(sql, sizeof(sql),
+		 "WITH added AS (INSERT INTO result%s (job, uid, reason, flags, score, smtp_code, enhanced, provider, mx, did_you_mean,"
+		 " attempts, lane, rule, checked_at, shard, part)"
+		 " SELECT job, uid, reason, flags, score, smtp_code, enhanced, provider, mx, did_you_mean, attempts, lane, rule,"
+		 " checked_at, shard, part"
+		 " FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::int[], $5::smallint[], $6::smallint[], $7::text[],"
+		 " $8::text[], $9::text[], $10::text[], $11::smallint[], $12::int[], $13::text[], $14::timestamptz[], $15::bigint[],"
+		 " $16::int[], $17::boolean[]) AS u(job, uid, reason, flags, score, smtp_code, enhanced, provider, mx, did_you_mean,"
+		 " attempts, lane, rule, checked_at, shard, part, was_deferred)"
+		 " ON CONFLICT DO NOTHING RETURNING job, reason)"
+		 " INSERT INTO job_count AS c (job, sink, reason, n) SELECT job, $18::int, reason, count(*) FROM added GROUP BY job, reason"
+		 " ORDER BY job, reason ON CONFLICT (job, sink, reason) DO UPDATE SET n = c.n + excluded.n",
+		 r->table_set);
+	return batch_flush(&r->rows, db, sql, DB_PARAMS(db_int(counter)), NULL, err);
+}
+
+enum rc_status writes_flush(struct writes *w, struct db *db, int counter, struct rc_error *err)
+{
+	enum rc_status status = batch_flush(&w->reports, db, reports_sql, DB_NONE, NULL, err);
+
+	for (struct results *r = w->results; r && status == RC_OK; r = r->next)
+		status = flush_results(r, db, counter, err);
+	if (status == RC_OK)
+		status = batch_flush(&w->done_deferred, db,
+				     "DELETE FROM deferred d USING unnest($1::bigint[], $2::bigint[]) AS u(job, uid)"
+				     " WHERE d.job = u.job AND d.uid = u.uid",
+				     DB_NONE, NULL, err);
+	if (status == RC_OK)
+		status = batch_flush(&w->deferred, db, deferred_sql, DB_NONE, NULL, err);
+	if (status == RC_OK)
+		status = batch_flush(&w->domains, db, domains_sql, DB_NONE, NULL, err);
+	if (status == RC_OK)
+		status = batch_flush(&w->shards, db, shards_sql, DB_NONE, NULL, err);
+	if (status == RC_OK)
+		status = batch_flush(&w->harvest, db,
+				     "UPDATE job_domain d SET harvest = u.memory"
+				     " FROM unnest($1::bigint[], $2::int[], $3::bytea[]) AS u(job, domain_no, memory)"
+				     " WHERE d.job = u.job AND d.domain_no = u.domain_no",
+				     DB_NONE, NULL, err);
+	if (status == RC_OK)
+		status = batch_flush(&w->held, db,
+				     "WITH u AS (SELECT * FROM unnest($1::bigint[], $2::int[]) AS u(job, domain_no)),"
+				     " h AS (UPDATE job_domain d SET held_at = coalesce(held_at, now()) FROM u"
+				     " WHERE d.job = u.job AND d.domain_no = u.domain_no)"
+				     " UPDATE shard s SET state = 3 FROM u WHERE s.job = u.job AND s.domain_no = u.domain_no AND s.state = 0",
+				     DB_NONE, NULL, err);
+	if (status == RC_OK)
+		status = batch_flush(&w->resolutions, db, resolutions_sql, DB_NONE, NULL, err);
+	if (status == RC_OK)
+		status = batch_flush(&w->controls, db, controls_sql, DB_NONE, NULL, err);
+	if (status == RC_OK)
+		status = batch_flush(&w->shards_done, db, "UPDATE shard SET state = 2 WHERE id = ANY($1::bigint[]) AND state IN (0, 1, 3)",
+				     DB_NONE, NULL, err);
+	writes_clear(w);
+	return status;
+}

@@ -1,0 +1,112 @@
+/*
+ * writes - all that one transaction of the planner, the leader or the sink adds to the record: collected, then written with
+ * a statement a kind. Nothing is in the database before writes_flush(), and nothing holds before the caller's commit.
+ *
+ * Rows are idempotent where Kafka may bring a thing twice: a result that is there stays, and the counts follow what was
+ * really inserted. One thread; memory grows with what is collected.
+ */
+#ifndef COORDINATOR_STORE_WRITES_H
+#define COORDINATOR_STORE_WRITES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/status.h"
+
+struct db;
+struct writes;
+
+/* A final row. Strings may be NULL; they are copied. */
+struct write_result {
+	int64_t job;
+	int64_t uid;
+	int reason;
+	unsigned flags;
+	int score;              /* -1: none */
+	unsigned smtp_code;     /* 0: none */
+	const char *enhanced, *provider, *mx, *did_you_mean, *rule;
+	unsigned attempts;
+	int64_t lane;           /* -1: none */
+	int64_t checked_at_ms;
+	uint64_t shard;         /* 0: none */
+	uint32_t part;
+	bool was_deferred;      /* its line in `deferred` goes */
+};
+
+struct write_deferred {
+	int64_t job;
+	int64_t uid;
+	int32_t domain_no;
+	unsigned attempt, tries;
+	int reason;
+	int64_t first_at_ms, due_at_ms;
+	int64_t lane;
+	const char *mx_host, *mx_address;
+	const char *control_local;
+	size_t control_local_len;
+	bool need_control;
+	unsigned idle;
+	unsigned smtp_code;
+	const char *enhanced;
+	uint64_t evidence_shard;
+	uint32_t evidence_part;
+};
+
+/* What becomes of a domain of a job. */
+enum { DOMAIN_TO_RESOLVE = 0, DOMAIN_RESOLVING = 1, DOMAIN_PROBING = 2, DOMAIN_DECIDED = 3, DOMAIN_TO_RESOLVE_AGAIN = 4,
+       DOMAIN_SAMPLING = 5 };
+
+struct write_domain {
+	int64_t job;
+	int32_t domain_no;
+	int state;
+	unsigned attempts;
+	int64_t first_at_ms, due_at_ms;  /* 0: null */
+	const char *mx_group, *provider; /* NULL: as it was */
+	int64_t lane;                    /* -1: as it was */
+	const void *resolution;          /* NULL: as it was */
+	size_t resolution_len;
+};
+
+enum { SHARD_QUEUED = 0, SHARD_SENT = 1, SHARD_DONE = 2, SHARD_HELD = 3, SHARD_DROPPED = 4 };
+
+/* A first attempt (uids NULL), or rows by name. */
+struct write_shard {
+	int64_t job;
+	int class;
+	int64_t lane;
+	int32_t domain_no;
+	const char *mx_group;
+	int64_t first_uid;
+	uint32_t n;
+	const int64_t *uids;    /* n of them, or NULL */
+	bool held;
+};
+
+struct writes *writes_new(void);
+/* Takes NULL. */
+void writes_free(struct writes *w);
+void writes_clear(struct writes *w);
+
+/* `table_set`: the job's, "" or "_17". */
+void writes_result(struct writes *w, const char *table_set, const struct write_result *result);
+void writes_deferred(struct writes *w, const struct write_deferred *row);
+void writes_domain(struct writes *w, const struct write_domain *domain);
+void writes_shard(struct writes *w, const struct write_shard *shard);
+void writes_report(struct writes *w, uint64_t shard, uint32_t attempt, uint32_t part, const void *body, size_t len);
+void writes_shard_done(struct writes *w, uint64_t shard);
+/* The guard's memory of a domain; `tripped`: held from now on, its queued shards too. */
+void writes_harvest(struct writes *w, int64_t job, int32_t domain_no, const void *memory, size_t len, bool tripped);
+/* What a probe taught of a domain: control 0: nothing new. */
+void writes_known_control(struct writes *w, const char *domain, int control, int64_t control_at_ms, int64_t control_lane,
+			  int64_t accepted_at_ms);
+void writes_known_resolution(struct writes *w, const char *domain, const void *resolution, size_t len, uint32_t ttl_s,
+			     int64_t resolved_at_ms);
+
+/* How many rows of any kind wait. */
+size_t writes_rows(const struct writes *w);
+/* Within the caller's transaction. `counter`: the line of job_count, see there. Empties it, whatever comes. */
+enum rc_status writes_flush(struct writes *w, struct db *db, int counter, struct rc_error *err) RC_MUST_CHECK;
+
+#endif
