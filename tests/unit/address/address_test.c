@@ -11,6 +11,7 @@
 #define A10 "aaaaaaaaaa"
 #define A60 A10 A10 A10 A10 A10 A10
 #define L63 A60 "aaa"
+#define ROW(text) { text, sizeof(text) - 1 }  /* with its NULs */
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 static const struct {
@@ -158,12 +159,22 @@ static const struct {
 	const char *text;
 	size_t len;
 } hostile[] = {
-	{ "ann\r\nRCPT TO:<bob@example.com>", 32 }, { "ann\n@example.com", 16 },   { "ann\r@example.com", 16 },
-	{ "ann\0@example.com", 16 },                { "ann@exa\0mple.com", 16 },    { "ann@example.com\0", 16 },
-	{ "ann@exa\r\nmple.com", 17 },              { "\"ann\r\n\"@example.com", 19 }, { "\"ann\\\n\"@example.com", 19 },
-	{ "\"\0\"@example.com", 15 },               { "\0", 1 },                    { "ann\x7f@example.com", 16 },
-	{ "ann\t@example.com", 16 },                { "\x1b[2Jann@example.com", 19 }, { "Ann\n<bob@example.com>", 21 },
-	{ "a@m\xc3\xbc\n.de", 9 },
+	ROW("ann\r\nRCPT TO:<bob@example.com>"),
+	ROW("ann\n@example.com"),
+	ROW("ann\r@example.com"),
+	ROW("ann\0@example.com"),
+	ROW("ann@exa\0mple.com"),
+	ROW("ann@example.com\0"),
+	ROW("ann@exa\r\nmple.com"),
+	ROW("\"ann\r\n\"@example.com"),
+	ROW("\"ann\\\n\"@example.com"),
+	ROW("\"\0\"@example.com"),
+	ROW("\0"),
+	ROW("ann\x7f@example.com"),
+	ROW("ann\t@example.com"),
+	ROW("\x1b[2Jann@example.com"),
+	ROW("Ann\n<bob@example.com>"),
+	ROW("a@m\xc3\xbc\n.de"),
 };
 
 static void good_ones_are_spelt_for_the_wire(void **state)
