@@ -123,7 +123,7 @@ static enum rc_status test_produce(const char *bootstrap, const char *topic, str
 	char *payload = calloc(1, TEST_MESSAGE_OCTETS);
 	if (!payload)
 		status = rc_error_set(err, RC_NO_MEMORY, "out of memory in the broker's self-test");
-	for (int i = 0; i < TEST_MESSAGES && status == RC_OK; i++) {
+	for (int i = 0; payload && i < TEST_MESSAGES && status == RC_OK; i++) {
 		memset(payload, i, TEST_MESSAGE_OCTETS);
 		rd_kafka_resp_err_t e =
 			rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0),
@@ -148,7 +148,7 @@ static enum rc_status test_consume(const char *bootstrap, const char *topic, str
 {
 	const char *const pairs[] = { "bootstrap.servers", bootstrap, "group.id", "rollcall-broker-self-test",
 				      "fetch.wait.max.ms", "10", "fetch.error.backoff.ms", "10", "enable.auto.commit", "false", NULL };
-	rd_kafka_t *rk;
+	rd_kafka_t *rk = NULL;
 	enum rc_status status = client_new(RD_KAFKA_CONSUMER, pairs, &rk, err);
 	if (status != RC_OK)
 		return status;

@@ -99,7 +99,7 @@ out:
 
 enum rc_status child_start(struct child *child, uint64_t now_ms, struct rc_error *err)
 {
-	pid_t pid;
+	pid_t pid = 0;
 	enum rc_status status = spawn(child->argv, child->user, child->output, -1, child->orphan_signal, &pid, err);
 	if (status != RC_OK)
 		return status;
@@ -153,7 +153,7 @@ enum rc_status child_run(char **argv, const struct passwd *user, const char *out
 			 struct rc_error *err)
 {
 	int in[2] = { -1, -1 };
-	pid_t pid;
+	pid_t pid = 0;
 	/* What is written fits into the pipe, so nobody waits for anybody. */
 	if (input && (pipe2(in, O_CLOEXEC) != 0 || write(in[1], input, strlen(input)) != (ssize_t)strlen(input)))
 		return rc_error_set(err, RC_UNAVAILABLE, "cannot make a pipe: %s", strerror(errno));

@@ -729,11 +729,12 @@ int cli_up(const struct cli_command *command, int argc, char **argv)
 	umask(0077);
 	up.data_given = data != NULL;
 	named = client_data_directory(data);
-	if (!named)
-		status = rc_error_set(&err, RC_NO_MEMORY, "out of memory");
+	if (!named) {
+		cli_warn("out of memory");
+		return CLI_FAILED;
+	}
 	/* Root's must be passable for the user postgres, to whom the cluster in it belongs. */
-	if (status == RC_OK)
-		status = folder_make(named, geteuid() == 0 ? 0711 : 0700, &err);
+	status = folder_make(named, geteuid() == 0 ? 0711 : 0700, &err);
 	if (status == RC_OK && !(up.data = realpath(named, NULL)))
 		status = rc_error_set(&err, RC_DENIED, "cannot enter %s: %s; name another --data", named, strerror(errno));
 	free(named);
