@@ -687,13 +687,21 @@ static enum rc_status parse_file(struct rc_rules *rules, struct rc_data_file *f,
 
 /* ---------------------------------------------------------------- order */
 
+/* Of two rules with strong words, the one that would make an address invalid comes second: in doubt it is not the mailbox. */
+static unsigned word_strength(const struct rule *r)
+{
+	if (r->strength < 3)
+		return (unsigned)r->strength;
+	return r->fault == RC_FAULT_RECIPIENT && r->category != RC_CATEGORY_MAILBOX_FULL ? 3 : 4;
+}
+
 /* Fallbacks behind everything; provider before text before enhanced status before code; then what came first in the file. */
 static int by_specificity(const void *a, const void *b)
 {
 	const struct rule *x = *(struct rule *const *)a, *y = *(struct rule *const *)b;
-	const unsigned xs[] = { x->line != 0, x->n_providers != 0, (unsigned)x->strength, x->words_len, x->enhanced_weight,
+	const unsigned xs[] = { x->line != 0, x->n_providers != 0, word_strength(x), x->words_len, x->enhanced_weight,
 				x->code_weight, x->stage_weight };
-	const unsigned ys[] = { y->line != 0, y->n_providers != 0, (unsigned)y->strength, y->words_len, y->enhanced_weight,
+	const unsigned ys[] = { y->line != 0, y->n_providers != 0, word_strength(y), y->words_len, y->enhanced_weight,
 				y->code_weight, y->stage_weight };
 
 	for (size_t i = 0; i < sizeof(xs) / sizeof(*xs); i++)

@@ -151,10 +151,9 @@ int32_t rc_reply_wait_s(const char *folded, size_t len)
 		for (;;) {
 			int digits = 0;
 
-			while (p < end && *p >= '0' && *p <= '9' && digits < 7) {
-				parts[n] = 10 * parts[n] + (*p++ - '0');
-				digits++;
-			}
+			for (; p < end && *p >= '0' && *p <= '9'; p++, digits++)
+				if (digits < 7)
+					parts[n] = 10 * parts[n] + (*p - '0');
 			n++;
 			if (n < 3 && p + 1 < end && *p == ':' && p[1] >= '0' && p[1] <= '9')
 				p++;
