@@ -13,6 +13,7 @@ struct topic {
 	const char *name;
 	int want;  /* partitions */
 	int have;  /* 0: it does not exist */
+	bool led;  /* every partition has a leader, so that it can be used right now */
 };
 
 /* A client for one question. It keeps the last thing that went wrong, which says more than "timed out". */
@@ -69,6 +70,14 @@ static enum rc_status nobody(struct asker *asker, const struct rc_kafka_settings
 			    settings->brokers, asker->wrong[0] ? asker->wrong : rd_kafka_err2str(code));
 }
 
+static void take(struct topic *topic, const struct rd_kafka_metadata_topic *found)
+{
+	topic->have = found->partition_cnt;
+	topic->led = true;
+	for (int i = 0; i < found->partition_cnt; i++)
+		topic->led &= found->partitions[i].leader >= 0;
+}
+
 /* All topics, never ours by name: asking for a name makes it, with any number of partitions, where auto-creation is on. */
 static rd_kafka_resp_err_t look(rd_kafka_t *client, struct topic *topics, size_t count, int timeout_ms)
 {
@@ -79,9 +88,10 @@ static rd_kafka_resp_err_t look(rd_kafka_t *client, struct topic *topics, size_t
 		return code;
 	for (size_t i = 0; i < count; i++) {
 		topics[i].have = 0;
+		topics[i].led = false;
 		for (int j = 0; j < metadata->topic_cnt; j++)
 			if (strcmp(metadata->topics[j].topic, topics[i].name) == 0 && !metadata->topics[j].err)
-				topics[i].have = metadata->topics[j].partition_cnt;
+				take(&topics[i], &metadata->topics[j]);
 	}
 	rd_kafka_metadata_destroy(metadata);
 	return RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -185,10 +195,18 @@ out:
 	rd_kafka_queue_destroy(queue);
 }
 
-static bool all_there(const struct topic *topics)
+static bool any_missing(const struct topic *topics)
 {
 	for (size_t i = 0; i < TOPICS; i++)
 		if (!topics[i].have)
+			return true;
+	return false;
+}
+
+static bool all_there(const struct topic *topics)
+{
+	for (size_t i = 0; i < TOPICS; i++)
+		if (!topics[i].have || !topics[i].led)
 			return false;
 	return true;
 }
@@ -214,6 +232,10 @@ static enum rc_status verdict(const struct topic *topics, const char *brokers, c
 					    "--bootstrap-server %s --alter --topic %s --partitions %d`",
 					    topics[i].name, topics[i].have, topics[i].want, brokers, topics[i].name,
 					    topics[i].want);
+		if (!topics[i].led)
+			return rc_error_set(err, RC_UNAVAILABLE,
+					    "the topic %s has partitions without a leader: a Kafka broker is down at %s",
+					    topics[i].name, brokers);
 	}
 	return RC_OK;
 }
@@ -222,9 +244,9 @@ enum rc_status rc_kafka_topics_ensure(const struct rc_kafka_settings *settings, 
 				      int timeout_ms, struct rc_error *err)
 {
 	struct topic topics[TOPICS] = {
-		{ RC_TOPIC_SHARDS, shard_partitions, 0 },
-		{ RC_TOPIC_REPORTS, report_partitions, 0 },
-		{ RC_TOPIC_CONTROL, 1, 0 },
+		{ .name = RC_TOPIC_SHARDS, .want = shard_partitions },
+		{ .name = RC_TOPIC_REPORTS, .want = report_partitions },
+		{ .name = RC_TOPIC_CONTROL, .want = 1 },
 	};
 	uint64_t end_ms = rc_clock_mono_ms() + (uint64_t)timeout_ms;
 	rd_kafka_resp_err_t code, refused = RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -240,7 +262,7 @@ enum rc_status rc_kafka_topics_ensure(const struct rc_kafka_settings *settings, 
 		asker_done(&asker);
 		return status;
 	}
-	if (!all_there(topics))
+	if (any_missing(topics))
 		create(asker.client, topics, timeout_ms, why, sizeof(why), &refused);
 	/* A topic just made takes a moment to be known to every broker; another service may be making them right now. */
 	while (!all_there(topics)) {
