@@ -103,10 +103,7 @@ void probe_cut(struct probe *probe, uint64_t now_ms);
 /* For logs and pacing. */
 uint64_t probe_shard_id(const struct probe *probe);
 const char *probe_mx_group(const struct probe *probe);
-const char *probe_domain(const struct probe *probe);
 const Rollcall__Budget *probe_budget(const struct probe *probe);  /* NULL: none came */
-/* Of the connection that has just ended, after PROBE_CLOSE or probe_on_closed(): how it went, and how many RCPTs it carried. */
-enum pacer_outcome probe_session_outcome(const struct probe *probe, uint32_t *ret_rcpts);
 const char *probe_domain(const struct probe *probe);
 /* Of the connection that has just ended: RCPTs sent in it, and how it went. */
 enum pacer_outcome probe_session_outcome(const struct probe *probe, uint32_t *ret_rcpts);

@@ -7,8 +7,9 @@
 #include <string.h>
 
 enum {
-	TIMEOUT_MS = 2000,
+	TIMEOUT_MS = 1000,  /* of the first try; c-ares doubles it: 1 + 2 + 4 s */
 	TRIES = 3,
+	BURST = 100,        /* questions a millisecond: a resolver's socket buffer holds some 250 */
 	EDNS_OCTETS = 1232,
 	IN_FLIGHT_MAX = 5000,
 	ENTRIES_MAX = 200000,
@@ -68,6 +69,9 @@ struct dns {
 	uv_loop_t *loop;
 	ares_channel channel;
 	uv_timer_t tick;       /* c-ares' time-outs: ares_timeout() walks all questions, so we look every 100 ms */
+	uv_timer_t burst;      /* when the next ones may be asked */
+	uint64_t burst_ms;
+	unsigned burst_n;
 	uv_prepare_t prepare;  /* tells askers and asks on, outside of any c-ares call */
 	unsigned handles_open;
 	bool closing;
@@ -439,13 +443,35 @@ static void on_tick(uv_timer_t *tick)
 		uv_timer_stop(&dns->tick);
 }
 
+/* That it wakes the loop is all: the questions go out before the loop sleeps again. */
+static void on_burst(uv_timer_t *burst)
+{
+	(void)burst;
+}
+
+static bool may_ask(struct dns *dns)
+{
+	const uint64_t now_ms = uv_now(dns->loop);
+
+	if (dns->waiting.first == NULL || dns->in_flight >= IN_FLIGHT_MAX)
+		return false;
+	if (now_ms != dns->burst_ms) {
+		dns->burst_ms = now_ms;
+		dns->burst_n = 0;
+	}
+	if (dns->burst_n < BURST)
+		return true;
+	if (!uv_is_active((uv_handle_t *)&dns->burst))
+		uv_timer_start(&dns->burst, on_burst, 1, 0);
+	return false;
+}
+
 static void ask_on(struct dns *dns)
 {
-	while (dns->in_flight < IN_FLIGHT_MAX) {
+	while (may_ask(dns)) {
 		struct dns_entry *entry = line_pop(&dns->waiting);
 
-		if (entry == NULL)
-			break;
+		dns->burst_n++;
 		entry->state = ENTRY_ASKED;
 		if (dns->in_flight++ == 0)
 			uv_timer_start(&dns->tick, on_tick, TICK_MS, TICK_MS);
@@ -491,8 +517,7 @@ bool dns_turn(struct dns *dns)
 		ask_on(dns);
 		told = told || dns->told.first != NULL;
 		tell(dns);
-	} while (dns->told.first != NULL ||
-		 (dns->waiting.first != NULL && dns->in_flight < IN_FLIGHT_MAX));
+	} while (dns->told.first != NULL || may_ask(dns));
 	return told;
 }
 
@@ -549,10 +574,12 @@ enum rc_status dns_new(uv_loop_t *loop, const char *servers, struct dns **ret_dn
 		}
 	}
 	uv_timer_init(loop, &dns->tick);
+	uv_timer_init(loop, &dns->burst);
 	uv_prepare_init(loop, &dns->prepare);
+	dns->burst.data = dns;
 	dns->tick.data = dns;
 	dns->prepare.data = dns;
-	dns->handles_open = 2;
+	dns->handles_open = 3;
 	uv_prepare_start(&dns->prepare, on_prepare);
 	uv_unref((uv_handle_t *)&dns->prepare);
 	*ret_dns = dns;
@@ -573,6 +600,7 @@ void dns_free(struct dns *dns)
 		}
 	}
 	uv_close((uv_handle_t *)&dns->tick, on_handle_closed);
+	uv_close((uv_handle_t *)&dns->burst, on_handle_closed);
 	uv_close((uv_handle_t *)&dns->prepare, on_handle_closed);
 }
 

@@ -2,8 +2,8 @@
  * dns - MX, A and AAAA questions by c-ares in the loop, with a cache.
  *
  * What is asked by many at once is asked of the resolver once. Answers are kept by (name, type) for their TTL, clamped to 60 s
- * .. 1 day; negative ones and failures for at most 30 s. At most 5,000 questions are under way, the rest stand in line; 2 s and
- * three tries each. NXDOMAIN, no data, SERVFAIL, REFUSED and time-out stay apart. A resolver that dies costs time-outs and is
+ * .. 1 day; negative ones and failures for at most 30 s. At most 5,000 questions are under way, the rest stand in line; three
+ * tries within 7 s each. NXDOMAIN, no data, SERVFAIL, REFUSED and time-out stay apart. A resolver that dies costs time-outs and is
  * used again when it is back.
  *
  * Owner: the loop's thread. An ask is embedded in its asker, and answered once from the loop, never from inside dns_ask(),

@@ -194,15 +194,22 @@ static void run_end(struct run *run)
 static void slot_release(struct probe_run *run)
 {
 	struct engine *engine = run->run.engine;
+	const uint32_t lane = run->run.lane->number;
+	const char *group = probe_mx_group(run->probe);
 	uint32_t used = 0;
 
+	if (run->in_line) {
+		pacer_forget(engine->pacer, lane, group, run);
+		run->in_line = false;
+		engine->pacer_moved = true;
+	}
 	if (!run->slot)
 		return;
 	run->slot = false;
 	const enum pacer_outcome outcome = probe_session_outcome(run->probe, &used);
 
-	pacer_release(engine->pacer, run->run.lane->number, probe_mx_group(run->probe), used, outcome,
-		      now_ms(engine));
+	pacer_release(engine->pacer, lane, group, used, outcome, now_ms(engine));
+	probe_set_throttled(run->probe, pacer_open_ms(engine->pacer, lane, group, now_ms(engine)));
 	engine->pacer_moved = true;
 }
 
@@ -212,11 +219,6 @@ static void probe_end(struct probe_run *run)
 
 	connection_close(engine->network, &run->connection);
 	slot_release(run);
-	if (run->in_line) {
-		pacer_forget(engine->pacer, run->run.lane->number, probe_mx_group(run->probe), run);
-		run->in_line = false;
-		engine->pacer_moved = true;
-	}
 	dns_cancel(&run->ask);
 	lookup_free(run->lookup);
 	run->lookup = NULL;

@@ -359,7 +359,7 @@ void kafka_loop_hold(struct kafka_loop *kafka, bool hold)
 		uv_async_send(&kafka->again);
 }
 
-void kafka_loop_assign(struct kafka_loop *kafka, uint32_t lane, uint64_t offset)
+void kafka_loop_assign(struct kafka_loop *kafka, uint32_t lane, int64_t offset)
 {
 	struct rc_error err;
 
@@ -369,14 +369,14 @@ void kafka_loop_assign(struct kafka_loop *kafka, uint32_t lane, uint64_t offset)
 	struct assigned *assigned = calloc(1, sizeof(*assigned));
 
 	if (assigned == NULL || rc_kafka_assign_add(kafka->shards, RC_TOPIC_SHARDS, (int32_t)lane,
-						    (int64_t)offset, &err) != RC_OK) {
+						    offset, &err) != RC_OK) {
 		rc_log(RC_LOG_ERROR, "lane_not_assigned", "lane=%u reason=\"%s\"", lane,
 		       assigned == NULL ? "out of memory" : err.text);
 		free(assigned);
 		return;
 	}
 	assigned->lane = lane;
-	assigned->next_offset = assigned->committed = (int64_t)offset;
+	assigned->next_offset = assigned->committed = offset;
 	assigned->next = kafka->assigned;
 	kafka->assigned = assigned;
 }

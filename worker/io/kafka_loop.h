@@ -45,7 +45,7 @@ bool kafka_loop_is_connected(const struct kafka_loop *kafka);
 /* Whether a report can be sent now; while not, no new shard should be begun, and none is handed over. */
 bool kafka_loop_has_room(const struct kafka_loop *kafka);
 /* Shards of `lane` from `offset` on, instead of what was assigned before. */
-void kafka_loop_assign(struct kafka_loop *kafka, uint32_t lane, uint64_t offset);
+void kafka_loop_assign(struct kafka_loop *kafka, uint32_t lane, int64_t offset);
 void kafka_loop_unassign(struct kafka_loop *kafka, uint32_t lane);
 /* While held, no shard is handed over; they stay with the broker. */
 void kafka_loop_hold(struct kafka_loop *kafka, bool hold);

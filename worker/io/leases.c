@@ -196,7 +196,7 @@ static void take_grant(struct leases *leases, const Rollcall__LaneGrant *grant, 
 		lane->number = grant->lane;
 		lane->lease_ends_ms = ends_ms;
 		kafka_loop_assign(leases->kafka, lane->number, grant->from_offset);
-		rc_log(RC_LOG_INFO, "lane_granted", "lane=%s number=%u epoch=%" PRIu64 " from=%" PRIu64,
+		rc_log(RC_LOG_INFO, "lane_granted", "lane=%s number=%u epoch=%" PRIu64 " from=%" PRId64,
 		       lane->name, lane->number, lane->epoch, grant->from_offset);
 	} else if (ends_ms > lane->lease_ends_ms) {
 		lane->lease_ends_ms = ends_ms;
