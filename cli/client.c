@@ -409,6 +409,26 @@ enum rc_status client_call(struct client *client, const char *method, const char
 	return status;
 }
 
+bool client_lacks(struct client *client, const char *piece, char *ret_text, size_t size)
+{
+	struct transfer transfer = { .client = client };
+	struct rc_error err;
+	json_t *json = NULL;
+	long http = 0;
+	rc_buf_init(&transfer.answer, ANSWER_MAX);
+	/* 503 is an answer here. */
+	if (transfer_run(&transfer, "GET", "/readyz", NULL, NULL, -1, &http, &err) != RC_OK && http == 503 &&
+	    answer_parse(&transfer, &json, &err) != RC_OK)
+		json = NULL;
+	const char *text = json_string_value(json_object_get(json_object_get(json, "pieces"), piece));
+	bool lacks = text && strcmp(text, "ok") != 0;
+	if (lacks)
+		snprintf(ret_text, size, "%s", text);
+	json_decref(json);
+	rc_buf_done(&transfer.answer);
+	return lacks;
+}
+
 enum rc_status client_upload(struct client *client, const char *path, const char *content_type, FILE *file, int64_t size,
 			     client_sent_fn on_sent, void *arg, json_t **ret_json, struct rc_error *err)
 {

@@ -39,6 +39,9 @@ char *client_data_directory(const char *given);
 enum rc_status client_call(struct client *client, const char *method, const char *path, const json_t *body, long *ret_http,
 			   json_t **ret_json, struct rc_error *err) RC_MUST_CHECK;
 
+/* Whether the server answers /readyz and says there that `piece` ("lanes") lacks; `ret_text` (`size` octets) is its sentence. */
+bool client_lacks(struct client *client, const char *piece, char *ret_text, size_t size);
+
 /* Called now and then with the octets sent so far. */
 typedef void (*client_sent_fn)(void *arg, int64_t sent);
 

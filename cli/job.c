@@ -18,6 +18,8 @@ enum {
 	POLL_MS = 500,
 	LINE_EVERY_MS = 2000,           /* off a terminal */
 	PATIENCE_MS = 10 * 60 * 1000,   /* how long a server may stay away */
+	STILL_MS = 5000,                /* without progress for so long: is there a lane at all? */
+	LANE_PATIENCE_MS = 60 * 1000,   /* without one for so long: say so and leave */
 	BAR_COLUMNS = 24,
 	DOWNLOAD_TRIES = 4
 };
@@ -189,9 +191,36 @@ static int watch_interrupted(const char *id)
 	return CLI_INTERRUPTED;
 }
 
+/* Notices a job that stands still because no lane can probe. */
+struct stillness {
+	int64_t done;
+	uint64_t since_ms, asked_ms, lane_lacks_since_ms;
+	char lacks[400];
+};
+
+/* True when there has been no lane for LANE_PATIENCE_MS. */
+static bool lane_lacks(struct stillness *still, struct client *client, const json_t *job)
+{
+	uint64_t now_ms = rc_clock_mono_ms();
+	int64_t done = integer_of(job, "done");
+	if (done != still->done || still->since_ms == 0 || !state_is(job, "running")) {
+		*still = (struct stillness){ .done = done, .since_ms = now_ms };
+		return false;
+	}
+	if (now_ms - still->since_ms < STILL_MS || now_ms - still->asked_ms < STILL_MS)
+		return false;
+	still->asked_ms = now_ms;
+	if (!client_lacks(client, "lanes", still->lacks, sizeof still->lacks))
+		still->lane_lacks_since_ms = 0;
+	else if (still->lane_lacks_since_ms == 0)
+		still->lane_lacks_since_ms = now_ms;
+	return still->lane_lacks_since_ms > 0 && now_ms - still->lane_lacks_since_ms >= LANE_PATIENCE_MS;
+}
+
 int job_watch(struct client *client, const char *id)
 {
 	struct progress progress;
+	struct stillness still = { .done = -1 };
 	struct rc_error err;
 	uint64_t away_since_ms = 0;
 	char told[32] = "";
@@ -247,10 +276,14 @@ int job_watch(struct client *client, const char *id)
 		} else if ((strcmp(state, "paused") == 0 || strcmp(state, "held") == 0) && strcmp(told, state) != 0) {
 			progress_break(&progress);
 			cli_warn("job %s is %s%s%s; waiting for it to go on", id, state, *why ? ": " : "", why);
+		} else if (lane_lacks(&still, client, job)) {
+			progress_break(&progress);
+			cli_warn("no lane can probe (%s); the job goes on when one can: rollcall jobs resume %s", still.lacks, id);
+			exit_status = CLI_NO_LANE;
 		}
 		snprintf(told, sizeof told, "%s", state);
 		json_decref(job);
-		if (!ended)
+		if (exit_status < 0)
 			cli_sleep_ms(POLL_MS);
 	}
 	progress_done(&progress);

@@ -443,6 +443,23 @@ static bool url_read(const struct up *up, char *ret_url, size_t size)
 	return got && *ret_url;
 }
 
+/* {"pieces":{"lanes":"no worker has said ...","broker":"ok"}} -> "lanes: no worker has said ..." */
+static void lacks_read(struct up *up, const struct rc_buf *answer)
+{
+	json_t *json = json_loadb(answer->data ? answer->data : "", answer->len, 0, NULL), *value;
+	const char *name;
+	size_t at = 0;
+	snprintf(up->lacks, sizeof up->lacks, "no reason given");
+	json_object_foreach(json_object_get(json, "pieces"), name, value) {
+		const char *text = json_string_value(value);
+		if (!text || strcmp(text, "ok") == 0 || at >= sizeof up->lacks)
+			continue;
+		int len = snprintf(up->lacks + at, sizeof up->lacks - at, "%s%s: %s", at ? "; " : "", name, text);
+		at += len > 0 ? (size_t)len : 0;
+	}
+	json_decref(json);
+}
+
 /* One look at /readyz; `up->lacks` is what is missing. */
 static bool ready_ask(struct up *up)
 {
@@ -472,7 +489,7 @@ static bool ready_ask(struct up *up)
 	else if (code != CURLE_OK)
 		snprintf(up->lacks, sizeof up->lacks, "the coordinator does not answer (%s)", curl_easy_strerror(code));
 	else
-		snprintf(up->lacks, sizeof up->lacks, "%.480s", answer.len ? answer.data : "no reason given");
+		lacks_read(up, &answer);
 	rc_buf_done(&answer);
 	return ready;
 }
