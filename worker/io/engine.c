@@ -52,6 +52,7 @@ struct probe_run {
 	struct run run;
 	struct probe *probe;
 	struct rule_set *rules;
+	struct probe_identity identity;  /* the probe refers to it */
 	struct connection connection;
 	struct dns_ask ask;
 	struct lookup *lookup;
@@ -460,14 +461,6 @@ static void on_probe_timer(struct timer *timer)
 static void take_probe(struct engine *engine, const struct lane *lane, Rollcall__Shard *shard)
 {
 	struct probe_run *run = calloc(1, sizeof(*run));
-	const struct probe_identity identity = {
-		.lane_name = lane->name,
-		.worker = engine->worker,
-		.source_ip = lane->bind_address,
-		.family = lane->family,
-		.helo = lane->helo,
-		.mail_from = lane->mail_from,
-	};
 	uint64_t seed;
 
 	if (run == NULL) {
@@ -475,13 +468,21 @@ static void take_probe(struct engine *engine, const struct lane *lane, Rollcall_
 		rollcall__shard__free_unpacked(shard, NULL);
 		return;
 	}
+	run->identity = (struct probe_identity){
+		.lane_name = lane->name,
+		.worker = engine->worker,
+		.source_ip = lane->bind_address,
+		.family = lane->family,
+		.helo = lane->helo,
+		.mail_from = lane->mail_from,
+	};
 	rc_random_bytes(&seed, sizeof(seed));
 	run_add(engine, &run->run, RUN_PROBE, lane, shard);
 	run->rules = engine->rules;
 	run->rules->users++;
 	run->run.timer.fired = on_probe_timer;
 	connection_init(&run->connection, &connection_events);
-	run->probe = probe_new(&run->rules->config, &identity, shard, seed, now_ms(engine), rc_clock_wall_ms());
+	run->probe = probe_new(&run->rules->config, &run->identity, shard, seed, now_ms(engine), rc_clock_wall_ms());
 	if (run->probe == NULL) {
 		rc_log(RC_LOG_WARN, "shard_refused", "shard=%" PRIu64 " job=%" PRIu64 " lane=%s", shard->id,
 		       shard->job, lane->name);
