@@ -6,15 +6,18 @@
 
 #include "common/address/utf8.h"
 
-/* RFC 5321, 4.1.2: Local-part = Dot-string / Quoted-string; RFC 6531, 3.3: atext =/ UTF8-non-ascii, qtextSMTP likewise. */
+/* RFC 5321, 4.1.2: Local-part = Dot-string / Quoted-string; RFC 6531, 3.3: atext =/ UTF8-non-ascii,
+ * qtextSMTP likewise. */
 enum { OTHER = 0, ATEXT, DOT, AT, HIGH };
 
 static const unsigned char classes[256] = {
-	['0' ... '9'] = ATEXT, ['A' ... 'Z'] = ATEXT, ['a' ... 'z'] = ATEXT,
-	['!'] = ATEXT, ['#'] = ATEXT, ['$'] = ATEXT, ['%'] = ATEXT, ['&'] = ATEXT, ['\''] = ATEXT, ['*'] = ATEXT, ['+'] = ATEXT,
-	['-'] = ATEXT, ['/'] = ATEXT, ['='] = ATEXT, ['?'] = ATEXT, ['^'] = ATEXT, ['_'] = ATEXT, ['`'] = ATEXT, ['{'] = ATEXT,
-	['|'] = ATEXT, ['}'] = ATEXT, ['~'] = ATEXT,
-	['.'] = DOT, ['@'] = AT, [0x80 ... 0xff] = HIGH,
+	['0' ... '9'] = ATEXT,	['A' ... 'Z'] = ATEXT, ['a' ... 'z'] = ATEXT, ['!'] = ATEXT,
+	['#'] = ATEXT,		['$'] = ATEXT,	       ['%'] = ATEXT,	      ['&'] = ATEXT,
+	['\''] = ATEXT,		['*'] = ATEXT,	       ['+'] = ATEXT,	      ['-'] = ATEXT,
+	['/'] = ATEXT,		['='] = ATEXT,	       ['?'] = ATEXT,	      ['^'] = ATEXT,
+	['_'] = ATEXT,		['`'] = ATEXT,	       ['{'] = ATEXT,	      ['|'] = ATEXT,
+	['}'] = ATEXT,		['~'] = ATEXT,	       ['.'] = DOT,	      ['@'] = AT,
+	[0x80 ... 0xff] = HIGH,
 };
 
 static bool ascii_blank(unsigned char c)
@@ -25,8 +28,9 @@ static bool ascii_blank(unsigned char c)
 /* What nobody sees: allowed around an address, where spreadsheets leave it, never within. */
 static bool invisible(uint32_t code)
 {
-	return (code >= 0x80 && code <= 0xa0) || code == 0xad || code == 0x1680 || (code >= 0x2000 && code <= 0x200b) ||
-	       code == 0x200e || code == 0x200f || (code >= 0x2028 && code <= 0x202f) || code == 0x205f || code == 0x2060 ||
+	return (code >= 0x80 && code <= 0xa0) || code == 0xad || code == 0x1680 ||
+	       (code >= 0x2000 && code <= 0x200b) || code == 0x200e || code == 0x200f ||
+	       (code >= 0x2028 && code <= 0x202f) || code == 0x205f || code == 0x2060 ||
 	       (code >= 0x2066 && code <= 0x2069) || code == 0x3000 || code == 0xfeff;
 }
 
@@ -39,7 +43,8 @@ static void trim(const char **text, size_t *len)
 	while (p < end) {
 		if (ascii_blank(*p))
 			p++;
-		else if (*p >= 0x80 && (n = rc_utf8_next(p, (size_t)(end - p), &code)) && invisible(code) && code >= 0xa0)
+		else if (*p >= 0x80 && (n = rc_utf8_next(p, (size_t)(end - p), &code)) &&
+			 invisible(code) && code >= 0xa0)
 			p += n;
 		else
 			break;
@@ -191,7 +196,8 @@ static const char *parse(const char *text, size_t len, struct rc_address *ret)
 		return reason;
 	if (local_len > RC_LOCAL_MAX)
 		return "The part before the @ is longer than 64 octets.";
-	if (rc_domain_normalize(text + local_len + 1, len - local_len - 1, ret->domain, &domain_len, &reason) != RC_OK)
+	if (rc_domain_normalize(text + local_len + 1, len - local_len - 1, ret->domain, &domain_len,
+				&reason) != RC_OK)
 		return reason;
 	if (local_len + 1 + domain_len > RC_ADDRESS_MAX)
 		return "The address is longer than 254 octets.";
@@ -202,7 +208,7 @@ static const char *parse(const char *text, size_t len, struct rc_address *ret)
 	return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------ what was meant */
+/* ---- what was meant */
 
 /* Keeps `text` as the suggestion if it is a good address. */
 static bool suggest(const char *text, size_t len, struct rc_address *ret)
@@ -293,7 +299,8 @@ static void explain(const char *text, size_t len, struct rc_address *ret)
 
 enum rc_address_status rc_address_parse(const char *text, size_t len, struct rc_address *ret)
 {
-	/* The texts are not cleared as a whole: half a kilobyte a row would cost more than the parsing. */
+	/* The texts are not cleared as a whole: half a kilobyte a row would cost more than the
+	 * parsing. */
 	ret->status = RC_ADDRESS_OK;
 	ret->reason = NULL;
 	ret->smtputf8 = ret->quoted = false;

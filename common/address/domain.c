@@ -7,19 +7,21 @@
 
 #include "common/address/utf8.h"
 
-enum { DOMAIN_INPUT_MAX = 1024 };  /* octets of UTF-8 given to libidn2 */
+enum { DOMAIN_INPUT_MAX = 1024 }; /* octets of UTF-8 given to libidn2 */
 
-/* Letters and digits map to their lower case, the hyphen and the dot to themselves, the rest to 0. */
+/* Letters and digits map to their lower case, the hyphen and the dot to themselves, the rest to 0.
+ */
 static const unsigned char ldh[256] = {
-	['-'] = '-', ['.'] = '.',
-	['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6', ['7'] = '7', ['8'] = '8',
-	['9'] = '9',
-	['a'] = 'a', ['b'] = 'b', ['c'] = 'c', ['d'] = 'd', ['e'] = 'e', ['f'] = 'f', ['g'] = 'g', ['h'] = 'h', ['i'] = 'i',
-	['j'] = 'j', ['k'] = 'k', ['l'] = 'l', ['m'] = 'm', ['n'] = 'n', ['o'] = 'o', ['p'] = 'p', ['q'] = 'q', ['r'] = 'r',
-	['s'] = 's', ['t'] = 't', ['u'] = 'u', ['v'] = 'v', ['w'] = 'w', ['x'] = 'x', ['y'] = 'y', ['z'] = 'z',
-	['A'] = 'a', ['B'] = 'b', ['C'] = 'c', ['D'] = 'd', ['E'] = 'e', ['F'] = 'f', ['G'] = 'g', ['H'] = 'h', ['I'] = 'i',
-	['J'] = 'j', ['K'] = 'k', ['L'] = 'l', ['M'] = 'm', ['N'] = 'n', ['O'] = 'o', ['P'] = 'p', ['Q'] = 'q', ['R'] = 'r',
-	['S'] = 's', ['T'] = 't', ['U'] = 'u', ['V'] = 'v', ['W'] = 'w', ['X'] = 'x', ['Y'] = 'y', ['Z'] = 'z',
+	['-'] = '-', ['.'] = '.', ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4',
+	['5'] = '5', ['6'] = '6', ['7'] = '7', ['8'] = '8', ['9'] = '9', ['a'] = 'a', ['b'] = 'b',
+	['c'] = 'c', ['d'] = 'd', ['e'] = 'e', ['f'] = 'f', ['g'] = 'g', ['h'] = 'h', ['i'] = 'i',
+	['j'] = 'j', ['k'] = 'k', ['l'] = 'l', ['m'] = 'm', ['n'] = 'n', ['o'] = 'o', ['p'] = 'p',
+	['q'] = 'q', ['r'] = 'r', ['s'] = 's', ['t'] = 't', ['u'] = 'u', ['v'] = 'v', ['w'] = 'w',
+	['x'] = 'x', ['y'] = 'y', ['z'] = 'z', ['A'] = 'a', ['B'] = 'b', ['C'] = 'c', ['D'] = 'd',
+	['E'] = 'e', ['F'] = 'f', ['G'] = 'g', ['H'] = 'h', ['I'] = 'i', ['J'] = 'j', ['K'] = 'k',
+	['L'] = 'l', ['M'] = 'm', ['N'] = 'n', ['O'] = 'o', ['P'] = 'p', ['Q'] = 'q', ['R'] = 'r',
+	['S'] = 's', ['T'] = 't', ['U'] = 'u', ['V'] = 'v', ['W'] = 'w', ['X'] = 'x', ['Y'] = 'y',
+	['Z'] = 'z',
 };
 
 static const char *bad_octet(unsigned char octet)
@@ -53,8 +55,8 @@ static const char *bad_label(const char *label, size_t len)
 }
 
 /*
- * Somebody else's A-label must at least decode. Whether its characters are allowed today is left to who registered it: emoji
- * domains are forbidden by IDNA2008, and take mail.
+ * Somebody else's A-label must at least decode. Whether its characters are allowed today is left to
+ * who registered it: emoji domains are forbidden by IDNA2008, and take mail.
  */
 static const char *bad_alabels(const char *domain)
 {
@@ -75,7 +77,8 @@ static const char *bad_alabels(const char *domain)
 }
 
 /* ASCII in, the A-label form out; NULL when good, else the reason. */
-static const char *normalize_ascii(const char *text, size_t len, char out[RC_DOMAIN_SIZE], size_t *ret_len)
+static const char *normalize_ascii(const char *text, size_t len, char out[RC_DOMAIN_SIZE],
+				   size_t *ret_len)
 {
 	size_t start = 0, labels = 0;
 	bool numeric = true, alabel = false;
@@ -114,7 +117,8 @@ static const char *normalize_ascii(const char *text, size_t len, char out[RC_DOM
 	if (reason)
 		return reason;
 	if (numeric)
-		return labels == 3 ? "The domain is an IP address." : "The top-level domain is a number.";
+		return labels == 3 ? "The domain is an IP address."
+				   : "The top-level domain is a number.";
 	if (labels == 0)
 		return "The domain has only one label.";
 	alabel |= len - start > 4 && memcmp(out + start, "xn--", 4) == 0;
@@ -145,7 +149,8 @@ static const char *bad_unicode(const char *text, size_t len)
 	return NULL;
 }
 
-static const char *normalize_unicode(const char *text, size_t len, char out[RC_DOMAIN_SIZE], size_t *ret_len)
+static const char *normalize_unicode(const char *text, size_t len, char out[RC_DOMAIN_SIZE],
+				     size_t *ret_len)
 {
 	char copy[DOMAIN_INPUT_MAX + 1];
 	uint8_t *ascii = NULL;
@@ -164,7 +169,8 @@ static const char *normalize_unicode(const char *text, size_t len, char out[RC_D
 	rc = idn2_lookup_u8((const uint8_t *)copy, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
 	switch (rc) {
 	case IDN2_OK:
-		reason = normalize_ascii((const char *)ascii, strlen((const char *)ascii), out, ret_len);
+		reason =
+		    normalize_ascii((const char *)ascii, strlen((const char *)ascii), out, ret_len);
 		break;
 	case IDN2_TOO_BIG_DOMAIN:
 		reason = "The domain is longer than 253 octets.";
@@ -189,12 +195,13 @@ static bool is_ascii(const char *text, size_t len)
 	return seen < 0x80;
 }
 
-enum rc_status rc_domain_normalize(const char *text, size_t len, char ret_domain[RC_DOMAIN_SIZE], size_t *ret_len,
-				   const char **ret_reason)
+enum rc_status rc_domain_normalize(const char *text, size_t len, char ret_domain[RC_DOMAIN_SIZE],
+				   size_t *ret_len, const char **ret_reason)
 {
 	size_t out_len = 0;
-	const char *reason = is_ascii(text, len) ? normalize_ascii(text, len, ret_domain, &out_len)
-						 : normalize_unicode(text, len, ret_domain, &out_len);
+	const char *reason = is_ascii(text, len)
+				 ? normalize_ascii(text, len, ret_domain, &out_len)
+				 : normalize_unicode(text, len, ret_domain, &out_len);
 
 	if (reason) {
 		ret_domain[0] = '\0';
@@ -226,7 +233,8 @@ bool rc_domain_within(const char *domain, const char *parent)
 {
 	size_t len = strlen(domain), parent_len = strlen(parent);
 
-	if (parent_len == 0 || len < parent_len || memcmp(domain + len - parent_len, parent, parent_len) != 0)
+	if (parent_len == 0 || len < parent_len ||
+	    memcmp(domain + len - parent_len, parent, parent_len) != 0)
 		return false;
 	return len == parent_len || domain[len - parent_len - 1] == '.';
 }

@@ -1,11 +1,13 @@
-/* See target.h. The ranges are those of the IANA IPv4 and IPv6 Special-Purpose Address Registries, and multicast. */
+/* See target.h. The ranges are those of the IANA IPv4 and IPv6 Special-Purpose Address Registries,
+ * and multicast. */
 #include "common/address/target.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The first that holds the address names it. Globally reachable anycast of DNS and relays is here too: no mail lives there. */
+/* The first that holds the address names it. Globally reachable anycast of DNS and relays is here
+ * too: no mail lives there. */
 static const struct {
 	struct rc_target_range range;
 	const char *name;
@@ -95,8 +97,9 @@ static enum rc_status range_parse(char *piece, struct rc_target_range *ret, stru
 	else if (inet_pton(AF_INET6, piece, range.octets) == 1)
 		range.family = 6;
 	else
-		return rc_error_set(err, RC_INVALID, "\"%s\" is no IP address or CIDR range such as 10.0.0.0/8 or fd00::/8",
-				    shown);
+		return rc_error_set(
+		    err, RC_INVALID,
+		    "\"%s\" is no IP address or CIDR range such as 10.0.0.0/8 or fd00::/8", shown);
 	most = range.family == 4 ? 32 : 128;
 	if (slash) {
 		const char *p = slash + 1;
@@ -104,7 +107,9 @@ static enum rc_status range_parse(char *piece, struct rc_target_range *ret, stru
 		for (; *p >= '0' && *p <= '9' && bits <= most; p++)
 			bits = bits * 10 + (unsigned)(*p - '0');
 		if (p == slash + 1 || *p || bits > most)
-			return rc_error_set(err, RC_INVALID, "\"%s\": the prefix length must be 0 to %u", shown, most);
+			return rc_error_set(err, RC_INVALID,
+					    "\"%s\": the prefix length must be 0 to %u", shown,
+					    most);
 	} else {
 		bits = most;
 	}
@@ -115,16 +120,20 @@ static enum rc_status range_parse(char *piece, struct rc_target_range *ret, stru
 		range.octets[i / 8] &= (uint8_t)~mask;
 	}
 	if (cut) {
-		inet_ntop(range.family == 4 ? AF_INET : AF_INET6, range.octets, network, sizeof(network));
-		return rc_error_set(err, RC_INVALID, "\"%s\" has bits beyond its prefix; write %s/%u or the address alone", shown,
-				    network, bits);
+		inet_ntop(range.family == 4 ? AF_INET : AF_INET6, range.octets, network,
+			  sizeof(network));
+		return rc_error_set(
+		    err, RC_INVALID,
+		    "\"%s\" has bits beyond its prefix; write %s/%u or the address alone", shown,
+		    network, bits);
 	}
 	range.bits = (uint8_t)bits;
 	*ret = range;
 	return RC_OK;
 }
 
-enum rc_status rc_target_list_parse(const char *text, struct rc_target_list *ret_list, struct rc_error *err)
+enum rc_status rc_target_list_parse(const char *text, struct rc_target_list *ret_list,
+				    struct rc_error *err)
 {
 	static const char between[] = ", \t\r\n";
 	struct rc_target_list list = { 0 };
@@ -139,9 +148,11 @@ enum rc_status rc_target_list_parse(const char *text, struct rc_target_list *ret
 		if (len == 0)
 			break;
 		if (len >= sizeof(piece))
-			return rc_error_set(err, RC_INVALID, "\"%.60s\" is no IP address or CIDR range", text);
+			return rc_error_set(err, RC_INVALID,
+					    "\"%.60s\" is no IP address or CIDR range", text);
 		if (list.count == RC_TARGETS_MAX)
-			return rc_error_set(err, RC_LIMIT, "more than %d address ranges", RC_TARGETS_MAX);
+			return rc_error_set(err, RC_LIMIT, "more than %d address ranges",
+					    RC_TARGETS_MAX);
 		memcpy(piece, text, len);
 		piece[len] = '\0';
 		status = range_parse(piece, &list.ranges[list.count], err);
@@ -161,7 +172,8 @@ bool rc_target_listed(const struct rc_target_list *list, int family, const uint8
 	return false;
 }
 
-bool rc_target_allowed(const struct rc_target_list *list, int family, const uint8_t *octets, const char **ret_why)
+bool rc_target_allowed(const struct rc_target_list *list, int family, const uint8_t *octets,
+		       const char **ret_why)
 {
 	return rc_target_listed(list, family, octets) || rc_target_public(family, octets, ret_why);
 }

@@ -1,4 +1,5 @@
-/* utf8 - one step through UTF-8 text, private to this room. RFC 3629: no surrogates, no overlong forms. */
+/* utf8 - one step through UTF-8 text, private to this room. RFC 3629: no surrogates, no overlong
+ * forms. */
 #ifndef RC_ADDRESS_UTF8_H
 #define RC_ADDRESS_UTF8_H
 

@@ -1,4 +1,5 @@
-/* See arena.h. Blocks in a list, the newest first; what is larger than a block gets one of its own. */
+/* See arena.h. Blocks in a list, the newest first; what is larger than a block gets one of its own.
+ */
 #include "common/base/arena.h"
 
 #include <stdarg.h>
@@ -8,14 +9,15 @@
 #include <string.h>
 
 enum {
-	BLOCK_FIRST = 2048,  /* a shard of one recipient should not cost a page for each of its layers */
+	BLOCK_FIRST =
+	    2048, /* a shard of one recipient should not cost a page for each of its layers */
 	BLOCK_MOST = 65536,
 	ALIGNMENT = _Alignof(max_align_t),
 };
 
 struct block {
 	struct block *next;
-	size_t size;  /* of data */
+	size_t size; /* of data */
 	size_t used;
 	_Alignas(max_align_t) unsigned char data[];
 };

@@ -34,7 +34,8 @@ static bool reserve(struct rc_buf *buf, size_t more)
 
 	if (buf->failed)
 		return false;
-	if (more >= SIZE_MAX / 2 - buf->len || (buf->cap && (more > buf->cap || buf->len > buf->cap - more))) {
+	if (more >= SIZE_MAX / 2 - buf->len ||
+	    (buf->cap && (more > buf->cap || buf->len > buf->cap - more))) {
 		buf->failed = true;
 		return false;
 	}
@@ -73,7 +74,7 @@ void rc_buf_addstr(struct rc_buf *buf, const char *text)
 
 void rc_buf_printf(struct rc_buf *buf, const char *format, ...)
 {
-	size_t left = buf->room - buf->len;  /* both 0 while new */
+	size_t left = buf->room - buf->len; /* both 0 while new */
 	va_list args;
 	int len;
 

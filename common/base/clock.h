@@ -1,5 +1,6 @@
 /*
- * clock - the only place that asks the kernel for the time. core/ never includes it: there the time is an argument.
+ * clock - the only place that asks the kernel for the time. core/ never includes it: there the time
+ * is an argument.
  */
 #ifndef RC_BASE_CLOCK_H
 #define RC_BASE_CLOCK_H
@@ -7,9 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-uint64_t rc_clock_mono_ms(void);  /* CLOCK_MONOTONIC, ms */
-uint64_t rc_clock_mono_us(void);  /* CLOCK_MONOTONIC, us */
-int64_t rc_clock_wall_ms(void);   /* ms since 1970-01-01T00:00:00Z */
+uint64_t rc_clock_mono_ms(void); /* CLOCK_MONOTONIC, ms */
+uint64_t rc_clock_mono_us(void); /* CLOCK_MONOTONIC, us */
+int64_t rc_clock_wall_ms(void);	 /* ms since 1970-01-01T00:00:00Z */
 
 enum { RC_TIME_TEXT_MAX = 32 };
 /* RFC 3339, UTC, ms: 2026-11-24T01:43:37.123Z. Returns `ret_text`. */

@@ -15,14 +15,17 @@
 #include "common/base/random.h"
 
 enum {
-	FIELDS_MAX = 4096,                     /* octets of formatted fields; what is longer is cut */
-	LINE_SIZE = 256 + FIELDS_MAX * 4 + 8,   /* head, every octet escaped, "..." and the newline */
+	FIELDS_MAX = 4096, /* octets of formatted fields; what is longer is cut */
+	LINE_SIZE = 256 + FIELDS_MAX * 4 + 8, /* head, every octet escaped, "..." and the newline */
 	KEY_SIZE = 32,
-	HASH_SHOWN = 5                         /* octets of the hash that are printed */
+	HASH_SHOWN = 5 /* octets of the hash that are printed */
 };
 
 static const char *const level_names[] = {
-	[RC_LOG_DEBUG] = "debug", [RC_LOG_INFO] = "info", [RC_LOG_WARN] = "warn", [RC_LOG_ERROR] = "error",
+	[RC_LOG_DEBUG] = "debug",
+	[RC_LOG_INFO] = "info",
+	[RC_LOG_WARN] = "warn",
+	[RC_LOG_ERROR] = "error",
 };
 
 static struct {
@@ -56,8 +59,9 @@ int rc_log_level_parse(const char *name, enum rc_log_level *ret_level)
 }
 
 /*
- * Length of the printable UTF-8 sequence at `p`, 0 where there is none. RFC 3629 without what a terminal or a reader of lines
- * would act on: C0, DEL, C1, the line and paragraph separators and the bidirectional controls.
+ * Length of the printable UTF-8 sequence at `p`, 0 where there is none. RFC 3629 without what a
+ * terminal or a reader of lines would act on: C0, DEL, C1, the line and paragraph separators and
+ * the bidirectional controls.
  */
 static size_t printable(const unsigned char *p, size_t left)
 {
@@ -86,8 +90,8 @@ static size_t printable(const unsigned char *p, size_t left)
 		code = code << 6 | (p[i] & 0x3fu);
 	}
 	if ((len == 3 && code < 0x800) || (len == 4 && (code < 0x10000 || code > 0x10ffff)) ||
-	    (code >= 0xd800 && code <= 0xdfff) || code < 0xa0 || (code >= 0x2028 && code <= 0x202e) ||
-	    (code >= 0x2066 && code <= 0x2069))
+	    (code >= 0xd800 && code <= 0xdfff) || code < 0xa0 ||
+	    (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069))
 		return 0;
 	return len;
 }
@@ -125,7 +129,7 @@ static void write_line(const char *line, size_t len)
 		if (n < 0) {
 			if (errno == EINTR)
 				continue;
-			return;  /* nobody is left to be told */
+			return; /* nobody is left to be told */
 		}
 		line += n;
 		len -= (size_t)n;
@@ -147,8 +151,9 @@ void rc_log(enum rc_log_level level, const char *event, const char *format, ...)
 	va_end(args);
 	if (n < 0)
 		n = 0;
-	len = (size_t)snprintf(line, 256, "%s %s %s %.64s", rc_clock_format(rc_clock_wall_ms(), now),
-			       level_names[level], logger.program, event);
+	len =
+	    (size_t)snprintf(line, 256, "%s %s %s %.64s", rc_clock_format(rc_clock_wall_ms(), now),
+			     level_names[level], logger.program, event);
 	if (n) {
 		size_t kept = (size_t)n < sizeof(fields) ? (size_t)n : sizeof(fields) - 1;
 
@@ -179,7 +184,8 @@ const char *rc_log_address(const char *address, char ret_text[RC_LOG_ADDRESS_MAX
 		return ret_text;
 	}
 	pthread_once(&logger.key_once, make_key);
-	if (!HMAC(EVP_sha256(), logger.key, KEY_SIZE, (const unsigned char *)address, strlen(address), hash, &hash_len) ||
+	if (!HMAC(EVP_sha256(), logger.key, KEY_SIZE, (const unsigned char *)address,
+		  strlen(address), hash, &hash_len) ||
 	    hash_len < HASH_SHOWN) {
 		snprintf(ret_text, RC_LOG_ADDRESS_MAX, "#");
 		return ret_text;

@@ -14,7 +14,7 @@
 enum {
 	NAME_MAX_LEN = 48,
 	VARIABLE_MAX = NAME_MAX_LEN + 16,
-	LINE_MAX_LEN = 65536,       /* octets of a line of the file */
+	LINE_MAX_LEN = 65536, /* octets of a line of the file */
 	FILE_LINES_MAX = 10000,
 	HEADING = '#'
 };
@@ -23,11 +23,11 @@ enum source { FROM_NOWHERE = 0, FROM_DEFAULT, FROM_FILE, FROM_VARIABLE, FROM_FLA
 
 /* What is known of one row of the table while it is read and afterwards. */
 struct value {
-	char name[NAME_MAX_LEN];  /* without the letter */
-	char letter;              /* 0: none */
+	char name[NAME_MAX_LEN]; /* without the letter */
+	char letter;		 /* 0: none */
 	enum source source;
 	const char *text;
-	unsigned line;            /* of the file */
+	unsigned line; /* of the file */
 };
 
 struct rc_options {
@@ -45,7 +45,9 @@ struct rc_options {
 static const struct {
 	const char *name, *value, *help;
 } common_flags[] = {
-	{ "config", "FILE", "Read options from FILE: `name = value` lines, # begins a comment line (ROLLCALL_CONFIG)." },
+	{ "config", "FILE",
+	  "Read options from FILE: `name = value` lines, # begins a comment line "
+	  "(ROLLCALL_CONFIG)." },
 	{ "print-config", NULL, "Print what the options come to, as such a file, and exit." },
 	{ "print-docs", NULL, "Print the options as a Markdown table and exit." },
 	{ "version", NULL, "Print the version and exit." },
@@ -54,8 +56,8 @@ static const struct {
 enum { COMMON_FLAGS = sizeof(common_flags) / sizeof(*common_flags) };
 
 static const char *const type_words[] = {
-	[RC_OPTION_STRING] = "TEXT",      [RC_OPTION_INT] = "N",     [RC_OPTION_BOOL] = "",
-	[RC_OPTION_DURATION] = "TIME",    [RC_OPTION_SIZE] = "SIZE", [RC_OPTION_DOUBLE] = "X",
+	[RC_OPTION_STRING] = "TEXT",   [RC_OPTION_INT] = "N",	  [RC_OPTION_BOOL] = "",
+	[RC_OPTION_DURATION] = "TIME", [RC_OPTION_SIZE] = "SIZE", [RC_OPTION_DOUBLE] = "X",
 };
 
 static bool is_heading(const struct rc_option *option)
@@ -72,7 +74,7 @@ static void variable_name(const char *name, char ret_variable[VARIABLE_MAX])
 	ret_variable[len] = '\0';
 }
 
-/* ------------------------------------------------------------------------------------------------ values */
+/* ---- values */
 
 /* Digits only: strtoll would take blanks, a plus and hexadecimal. */
 static bool digits_parse(const char **p, const char *end, int64_t *ret)
@@ -92,7 +94,8 @@ enum rc_status rc_duration_parse(const char *text, size_t len, int64_t *ret_ms)
 	static const struct {
 		const char *unit;
 		int64_t ms;
-	} units[] = { { "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 } };
+	} units[] = { { "", 1000 },   { "ms", 1 },	{ "s", 1000 },
+		      { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 } };
 	const char *p = text, *end = text + len;
 	int64_t n, ms;
 
@@ -167,7 +170,7 @@ static bool bool_parse(const char *text, bool *ret)
 		const char *word;
 		bool value;
 	} words[] = {
-		{ "on", true },   { "true", true },   { "yes", true }, { "1", true },
+		{ "on", true },	  { "true", true },   { "yes", true }, { "1", true },
 		{ "off", false }, { "false", false }, { "no", false }, { "0", false },
 	};
 
@@ -185,7 +188,9 @@ static void number_format(const struct rc_option *option, double value, char *re
 	static const struct {
 		double ms;
 		const char *unit;
-	} times[] = { { 86400000, "d" }, { 3600000, "h" }, { 60000, "m" }, { 1000, "s" }, { 1, "ms" } };
+	} times[] = {
+		{ 86400000, "d" }, { 3600000, "h" }, { 60000, "m" }, { 1000, "s" }, { 1, "ms" }
+	};
 	static const struct {
 		double octets;
 		const char *unit;
@@ -194,14 +199,16 @@ static void number_format(const struct rc_option *option, double value, char *re
 	if (option->type == RC_OPTION_DURATION && value > 0) {
 		for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++)
 			if (fmod(value, times[i].ms) < 0.5) {
-				snprintf(ret_text, size, "%.0f%s", value / times[i].ms, times[i].unit);
+				snprintf(ret_text, size, "%.0f%s", value / times[i].ms,
+					 times[i].unit);
 				return;
 			}
 	}
 	if (option->type == RC_OPTION_SIZE && value > 0) {
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
 			if (fmod(value, sizes[i].octets) < 0.5) {
-				snprintf(ret_text, size, "%.0f%s", value / sizes[i].octets, sizes[i].unit);
+				snprintf(ret_text, size, "%.0f%s", value / sizes[i].octets,
+					 sizes[i].unit);
 				return;
 			}
 	}
@@ -222,8 +229,10 @@ static void range_format(const struct rc_option *option, char *ret_text, size_t 
 	snprintf(ret_text, size, "%s to %s", low, high);
 }
 
-/* Where a value came from, for a sentence: "--brokers", "ROLLCALL_BROKERS", "/etc/rollcall.ini:12: brokers". */
-static void place_format(const struct rc_options *o, const struct value *value, char *ret_text, size_t size)
+/* Where a value came from, for a sentence: "--brokers", "ROLLCALL_BROKERS", "/etc/rollcall.ini:12:
+ * brokers". */
+static void place_format(const struct rc_options *o, const struct value *value, char *ret_text,
+			 size_t size)
 {
 	char variable[VARIABLE_MAX];
 
@@ -244,19 +253,22 @@ static void place_format(const struct rc_options *o, const struct value *value, 
 	}
 }
 
-static enum rc_status value_refused(const struct rc_options *o, const struct rc_option *option, const struct value *value,
-				    const char *want, struct rc_error *err)
+static enum rc_status value_refused(const struct rc_options *o, const struct rc_option *option,
+				    const struct value *value, const char *want,
+				    struct rc_error *err)
 {
 	char place[512];
 
 	place_format(o, value, place, sizeof(place));
 	if (option->secret)
-		return rc_error_set(err, RC_INVALID, "%s: the value is not valid; it must be %s", place, want);
-	return rc_error_set(err, RC_INVALID, "%s: \"%.80s\" is not valid; it must be %s", place, value->text, want);
+		return rc_error_set(err, RC_INVALID, "%s: the value is not valid; it must be %s",
+				    place, want);
+	return rc_error_set(err, RC_INVALID, "%s: \"%.80s\" is not valid; it must be %s", place,
+			    value->text, want);
 }
 
-static enum rc_status value_store(const struct rc_options *o, const struct rc_option *option, const struct value *value,
-				  void *config, struct rc_error *err)
+static enum rc_status value_store(const struct rc_options *o, const struct rc_option *option,
+				  const struct value *value, void *config, struct rc_error *err)
 {
 	static const char *const wants[] = {
 		[RC_OPTION_STRING] = "text",
@@ -312,7 +324,7 @@ static enum rc_status value_store(const struct rc_options *o, const struct rc_op
 	return RC_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ names */
+/* ---- names */
 
 /* Levenshtein's distance, with an end: names are short. */
 static size_t distance(const char *a, const char *b)
@@ -348,7 +360,8 @@ static const char *nearest(const struct rc_options *o, const char *name)
 	const char *found = NULL;
 
 	for (size_t i = 0; i < o->count + COMMON_FLAGS; i++) {
-		const char *known = i < o->count ? o->values[i].name : common_flags[i - o->count].name;
+		const char *known =
+		    i < o->count ? o->values[i].name : common_flags[i - o->count].name;
 		size_t d = known[0] ? distance(name, known) : SIZE_MAX;
 
 		if (d < best || (d == best && !found)) {
@@ -363,29 +376,34 @@ static const char *nearest(const struct rc_options *o, const char *name)
 	return found;
 }
 
-static enum rc_status unknown_flag(const struct rc_options *o, const char *name, size_t len, struct rc_error *err)
+static enum rc_status unknown_flag(const struct rc_options *o, const char *name, size_t len,
+				   struct rc_error *err)
 {
 	char copy[NAME_MAX_LEN];
 	const char *near;
 
-	snprintf(copy, sizeof(copy), "%.*s", (int)(len < sizeof(copy) ? len : sizeof(copy) - 1), name);
+	snprintf(copy, sizeof(copy), "%.*s", (int)(len < sizeof(copy) ? len : sizeof(copy) - 1),
+		 name);
 	near = nearest(o, copy);
 	if (near)
-		return rc_error_set(err, RC_INVALID, "--%s is not an option; did you mean --%s?", copy, near);
+		return rc_error_set(err, RC_INVALID, "--%s is not an option; did you mean --%s?",
+				    copy, near);
 	return rc_error_set(err, RC_INVALID, "--%s is not an option; --help lists them", copy);
 }
 
-static struct value *value_find(const struct rc_options *o, const char *name, size_t len, size_t *ret_row)
+static struct value *value_find(const struct rc_options *o, const char *name, size_t len,
+				size_t *ret_row)
 {
 	for (size_t i = 0; i < o->count; i++)
-		if (o->values[i].name[0] && strlen(o->values[i].name) == len && memcmp(o->values[i].name, name, len) == 0) {
+		if (o->values[i].name[0] && strlen(o->values[i].name) == len &&
+		    memcmp(o->values[i].name, name, len) == 0) {
 			*ret_row = i;
 			return &o->values[i];
 		}
 	return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------ printing */
+/* ---- printing */
 
 static bool default_shown(const struct rc_option *option)
 {
@@ -400,7 +418,8 @@ static void help_line(const char *left, size_t width, const char *text)
 		printf("  %-*s  %s\n", (int)width, left, text);
 }
 
-static void flag_format(const struct rc_option *option, const struct value *value, char *ret_text, size_t size)
+static void flag_format(const struct rc_option *option, const struct value *value, char *ret_text,
+			size_t size)
 {
 	char letter[8] = "";
 	const char *word = type_words[option->type];
@@ -448,11 +467,13 @@ static void help_print(const struct rc_options *o)
 	}
 	printf("\nEvery program:\n");
 	for (size_t i = 0; i < COMMON_FLAGS; i++) {
-		snprintf(left, sizeof(left), "--%s%s%s", common_flags[i].name, common_flags[i].value ? " " : "",
+		snprintf(left, sizeof(left), "--%s%s%s", common_flags[i].name,
+			 common_flags[i].value ? " " : "",
 			 common_flags[i].value ? common_flags[i].value : "");
 		help_line(left, WIDTH, common_flags[i].help);
 	}
-	printf("\nA flag goes before its variable, the variable before the file, the file before the default.\n");
+	printf("\nA flag goes before its variable, the variable before the file, the file before "
+	       "the default.\n");
 }
 
 static void config_print(const struct rc_options *o)
@@ -504,7 +525,8 @@ static void docs_print(const struct rc_options *o)
 			continue;
 		}
 		if (!open)
-			printf("| flag, file | variable | default | value | what it does |\n|---|---|---|---|---|\n");
+			printf("| flag, file | variable | default | value | what it does "
+			       "|\n|---|---|---|---|---|\n");
 		open = true;
 		variable_name(o->values[i].name, variable);
 		printf("| `--%s` | `%s` | ", o->values[i].name, variable);
@@ -514,21 +536,25 @@ static void docs_print(const struct rc_options *o)
 			putchar('`');
 		}
 		printf(" | ");
-		cell_print(option->type == RC_OPTION_BOOL ? "on, off" : option->unit ? option->unit : type_words[option->type]);
+		cell_print(option->type == RC_OPTION_BOOL ? "on, off"
+			   : option->unit		  ? option->unit
+							  : type_words[option->type]);
 		if (has_range(option)) {
 			range_format(option, range, sizeof(range));
 			printf(", %s", range);
 		}
 		printf(" | ");
 		cell_print(option->help);
-		printf("%s%s |\n", option->secret ? " Secret." : "", option->reloadable ? " SIGHUP reads it again." : "");
+		printf("%s%s |\n", option->secret ? " Secret." : "",
+		       option->reloadable ? " SIGHUP reads it again." : "");
 	}
 }
 
-/* ------------------------------------------------------------------------------------------------ sources */
+/* ---- sources */
 
 /* One `name = value` line. */
-static enum rc_status line_read(struct rc_options *o, char *text, unsigned line, struct rc_error *err)
+static enum rc_status line_read(struct rc_options *o, char *text, unsigned line,
+				struct rc_error *err)
 {
 	char *name, *end, *equals;
 	const char *near;
@@ -544,18 +570,22 @@ static enum rc_status line_read(struct rc_options *o, char *text, unsigned line,
 	*end = '\0';
 	equals = strchr(name, '=');
 	if (!equals)
-		return rc_error_set(err, RC_INVALID, "%s:%u: \"%.60s\" is not a `name = value` line", o->file, line, name);
+		return rc_error_set(err, RC_INVALID,
+				    "%s:%u: \"%.60s\" is not a `name = value` line", o->file, line,
+				    name);
 	for (end = equals; end > name && isspace((unsigned char)end[-1]); end--)
 		;
 	*end = '\0';
 	value = value_find(o, name, strlen(name), &row);
 	if (!value) {
 		near = nearest(o, name);
-		return rc_error_set(err, RC_INVALID, "%s:%u: \"%.60s\" is not an option%s%s%s", o->file, line, name,
-				    near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "; --help lists them");
+		return rc_error_set(err, RC_INVALID, "%s:%u: \"%.60s\" is not an option%s%s%s",
+				    o->file, line, name, near ? "; did you mean \"" : "",
+				    near ? near : "", near ? "\"?" : "; --help lists them");
 	}
 	if (value->line)
-		return rc_error_set(err, RC_INVALID, "%s:%u: %s stands in line %u already", o->file, line, name, value->line);
+		return rc_error_set(err, RC_INVALID, "%s:%u: %s stands in line %u already", o->file,
+				    line, name, value->line);
 	value->line = line;
 	if (value->source > FROM_FILE)
 		return RC_OK;
@@ -579,12 +609,15 @@ static enum rc_status file_read(struct rc_options *o, struct rc_error *err)
 	if (!file)
 		return rc_error_set(err, RC_INVALID, "--config %s: %s", o->file, strerror(errno));
 	errno = 0;
-	for (unsigned line = 1; status == RC_OK && (len = getline(&text, &room, file)) >= 0; line++) {
+	for (unsigned line = 1; status == RC_OK && (len = getline(&text, &room, file)) >= 0;
+	     line++) {
 		if (len > LINE_MAX_LEN || line > FILE_LINES_MAX)
-			status = rc_error_set(err, RC_LIMIT, "%s:%u: more than %d octets in a line or %d lines", o->file,
-					      line, LINE_MAX_LEN, FILE_LINES_MAX);
+			status = rc_error_set(err, RC_LIMIT,
+					      "%s:%u: more than %d octets in a line or %d lines",
+					      o->file, line, LINE_MAX_LEN, FILE_LINES_MAX);
 		else if (strlen(text) != (size_t)len)
-			status = rc_error_set(err, RC_INVALID, "%s:%u: a NUL stands in the line", o->file, line);
+			status = rc_error_set(err, RC_INVALID, "%s:%u: a NUL stands in the line",
+					      o->file, line);
 		else
 			status = line_read(o, text, line, err);
 	}
@@ -622,18 +655,19 @@ static enum rc_status variables_read(struct rc_options *o, struct rc_error *err)
 struct flag {
 	const char *name;
 	size_t len;
-	const char *value;  /* NULL: none */
+	const char *value; /* NULL: none */
 	bool letter;
 };
 
 static bool flag_is(const struct flag *flag, const char *name)
 {
-	return !flag->letter && flag->len == strlen(name) && memcmp(flag->name, name, flag->len) == 0;
+	return !flag->letter && flag->len == strlen(name) &&
+	       memcmp(flag->name, name, flag->len) == 0;
 }
 
 /* RC_CONFLICT: printed. RC_NOT_FOUND: not one of these. */
-static enum rc_status common_flag(struct rc_options *o, const struct flag *flag, const char *next, int *ret_took,
-				  struct rc_error *err)
+static enum rc_status common_flag(struct rc_options *o, const struct flag *flag, const char *next,
+				  int *ret_took, struct rc_error *err)
 {
 	*ret_took = 1;
 	if (flag_is(flag, "help") || (flag->letter && *flag->name == 'h')) {
@@ -664,7 +698,8 @@ static enum rc_status common_flag(struct rc_options *o, const struct flag *flag,
 	return RC_NOT_FOUND;
 }
 
-static enum rc_status flag_read(struct rc_options *o, const char *arg, const char *next, int *ret_took, struct rc_error *err)
+static enum rc_status flag_read(struct rc_options *o, const char *arg, const char *next,
+				int *ret_took, struct rc_error *err)
 {
 	struct flag flag = { .letter = arg[1] != '-', .name = arg + (arg[1] == '-' ? 2 : 1) };
 	const char *equals = strchr(flag.name, '=');
@@ -677,7 +712,8 @@ static enum rc_status flag_read(struct rc_options *o, const char *arg, const cha
 	flag.value = equals ? equals + 1 : NULL;
 	if (flag.letter) {
 		for (size_t i = 0; i < o->count && !value; i++)
-			if (flag.len == 1 && o->values[i].letter && o->values[i].letter == *flag.name) {
+			if (flag.len == 1 && o->values[i].letter &&
+			    o->values[i].letter == *flag.name) {
 				value = &o->values[i];
 				row = i;
 			}
@@ -695,7 +731,9 @@ static enum rc_status flag_read(struct rc_options *o, const char *arg, const cha
 		if (status != RC_NOT_FOUND)
 			return status;
 		if (flag.letter)
-			return rc_error_set(err, RC_INVALID, "-%.40s is not an option; --help lists them", flag.name);
+			return rc_error_set(err, RC_INVALID,
+					    "-%.40s is not an option; --help lists them",
+					    flag.name);
 		return unknown_flag(o, flag.name, flag.len, err);
 	}
 	*ret_took = 1;
@@ -720,8 +758,10 @@ static enum rc_status flag_read(struct rc_options *o, const char *arg, const cha
 	return value->text ? RC_OK : rc_error_set(err, RC_NO_MEMORY, "out of memory");
 }
 
-/* Flags may stand behind operands: `verify list.csv --json`. Moves the operands to the end of argv, in their order. */
-static enum rc_status flags_read(struct rc_options *o, int argc, char **argv, int *ret_rest, struct rc_error *err)
+/* Flags may stand behind operands: `verify list.csv --json`. Moves the operands to the end of argv,
+ * in their order. */
+static enum rc_status flags_read(struct rc_options *o, int argc, char **argv, int *ret_rest,
+				 struct rc_error *err)
 {
 	char **operands = rc_arena_alloc(o->arena, sizeof(*operands) * ((size_t)argc + 1));
 	int kept = argc > 0 ? 1 : 0, held = 0, i = kept, rest;
@@ -755,7 +795,7 @@ static enum rc_status flags_read(struct rc_options *o, int argc, char **argv, in
 	return RC_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ the set */
+/* ---- the set */
 
 static enum rc_status table_read(struct rc_options *o, struct rc_error *err)
 {
@@ -773,7 +813,8 @@ static enum rc_status table_read(struct rc_options *o, struct rc_error *err)
 		if (is_heading(option))
 			continue;
 		if (len >= sizeof(value->name))
-			return rc_error_set(err, RC_INVALID, "the option %s has too long a name", option->name);
+			return rc_error_set(err, RC_INVALID, "the option %s has too long a name",
+					    option->name);
 		memcpy(value->name, option->name, len);
 		value->letter = comma ? comma[1] : '\0';
 		value->text = option->value;
@@ -782,8 +823,8 @@ static enum rc_status table_read(struct rc_options *o, struct rc_error *err)
 	return RC_OK;
 }
 
-static enum rc_status options_fill(struct rc_options *o, int argc, char **argv, void *config, int *ret_rest,
-				   struct rc_error *err)
+static enum rc_status options_fill(struct rc_options *o, int argc, char **argv, void *config,
+				   int *ret_rest, struct rc_error *err)
 {
 	enum rc_status status = table_read(o, err);
 	const char *file;
@@ -810,8 +851,10 @@ static enum rc_status options_fill(struct rc_options *o, int argc, char **argv, 
 	return status;
 }
 
-enum rc_status rc_options_parse(const struct rc_option *table, const char *program, const char *usage, int argc, char **argv,
-				void *config, struct rc_options **ret_options, int *ret_rest, struct rc_error *err)
+enum rc_status rc_options_parse(const struct rc_option *table, const char *program,
+				const char *usage, int argc, char **argv, void *config,
+				struct rc_options **ret_options, int *ret_rest,
+				struct rc_error *err)
 {
 	struct rc_arena *arena = rc_arena_new(0);
 	struct rc_options *o = arena ? rc_arena_alloc(arena, sizeof(*o)) : NULL;
@@ -822,7 +865,9 @@ enum rc_status rc_options_parse(const struct rc_option *table, const char *progr
 		rc_arena_free(arena);
 		return rc_error_set(err, RC_NO_MEMORY, "out of memory");
 	}
-	*o = (struct rc_options){ .arena = arena, .table = table, .program = program, .usage = usage };
+	*o = (struct rc_options){
+		.arena = arena, .table = table, .program = program, .usage = usage
+	};
 	status = options_fill(o, argc, argv, config, &rest, err);
 	if (status == RC_OK && o->print_config) {
 		config_print(o);

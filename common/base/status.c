@@ -19,7 +19,8 @@ enum rc_status rc_error_set(struct rc_error *err, enum rc_status status, const c
 {
 	if (err) {
 		va_list args;
-		/* An argument may be err->text itself, where a caller adds its place to a sentence from below. */
+		/* An argument may be err->text itself, where a caller adds its place to a sentence
+		 * from below. */
 		char text[RC_ERROR_MAX];
 		size_t i = 0;
 

@@ -10,14 +10,24 @@
 #include "common/base/log.h"
 
 enum {
-	KINDS = 16,             /* of librdkafka's log lines, by a hash of their facility */
-	QUIET_MS = 5000         /* at most one line of a kind in as long: a dead broker is said several times a second */
+	KINDS = 16,	/* of librdkafka's log lines, by a hash of their facility */
+	QUIET_MS = 5000 /* at most one line of a kind in as long: a dead broker is said several
+			   times a second */
 };
 
 /* Ours to decide: overriding them would lose or repeat messages. */
 static const char *const reserved[] = {
-	"bootstrap.servers", "metadata.broker.list", "client.id", "group.id", "group.instance.id", "enable.auto.commit",
-	"enable.auto.offset.store", "enable.partition.eof", "auto.offset.reset", "acks", "request.required.acks",
+	"bootstrap.servers",
+	"metadata.broker.list",
+	"client.id",
+	"group.id",
+	"group.instance.id",
+	"enable.auto.commit",
+	"enable.auto.offset.store",
+	"enable.partition.eof",
+	"auto.offset.reset",
+	"acks",
+	"request.required.acks",
 	"transactional.id",
 };
 
@@ -30,30 +40,38 @@ static bool may_speak(const char *facility)
 	for (const char *p = facility; *p; p++)
 		hash = hash * 31 + (unsigned char)*p;
 	last = atomic_load(&last_ms[hash % KINDS]);
-	return (last == 0 || now_ms - last >= QUIET_MS) && atomic_compare_exchange_strong(&last_ms[hash % KINDS], &last, now_ms);
+	return (last == 0 || now_ms - last >= QUIET_MS) &&
+	       atomic_compare_exchange_strong(&last_ms[hash % KINDS], &last, now_ms);
 }
 
 /* Called by librdkafka's threads. Its levels are syslog's. */
 static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
 {
-	/* The embedded broker is too old for the question; nothing here asks for a topic that was not made. */
+	/* The embedded broker is too old for the question; nothing here asks for a topic that was
+	 * not made. */
 	if (strcmp(facility, "AUTOCREATE") == 0)
 		return;
 	if (level <= 4 && !may_speak(facility))
 		return;
-	rc_log(level <= 3 ? RC_LOG_ERROR : level == 4 ? RC_LOG_WARN : level <= 6 ? RC_LOG_INFO : RC_LOG_DEBUG, "kafka",
-	       "client=%s facility=%s text=\"%s\"", client ? rd_kafka_name(client) : "-", facility, text);
+	rc_log(level <= 3   ? RC_LOG_ERROR
+	       : level == 4 ? RC_LOG_WARN
+	       : level <= 6 ? RC_LOG_INFO
+			    : RC_LOG_DEBUG,
+	       "kafka", "client=%s facility=%s text=\"%s\"", client ? rd_kafka_name(client) : "-",
+	       facility, text);
 }
 
-/* Called on the polling thread. Most of these mend themselves, and librdkafka has logged the cause. */
+/* Called on the polling thread. Most of these mend themselves, and librdkafka has logged the cause.
+ */
 static void on_error(rd_kafka_t *client, int code, const char *reason, void *opaque)
 {
 	(void)opaque;
 	if (code == RD_KAFKA_RESP_ERR__FATAL)
-		rc_log(RC_LOG_ERROR, "kafka_fatal", "client=%s text=\"%s\"", rd_kafka_name(client), reason);
+		rc_log(RC_LOG_ERROR, "kafka_fatal", "client=%s text=\"%s\"", rd_kafka_name(client),
+		       reason);
 	else if (may_speak(rd_kafka_err2name((rd_kafka_resp_err_t)code)))
-		rc_log(RC_LOG_WARN, "kafka_error", "client=%s error=%s text=\"%s\"", rd_kafka_name(client),
-		       rd_kafka_err2name((rd_kafka_resp_err_t)code), reason);
+		rc_log(RC_LOG_WARN, "kafka_error", "client=%s error=%s text=\"%s\"",
+		       rd_kafka_name(client), rd_kafka_err2name((rd_kafka_resp_err_t)code), reason);
 }
 
 static bool is_reserved(const char *name)
@@ -131,19 +149,22 @@ static enum rc_status options_set(rd_kafka_conf_t *conf, const char *options, st
 	return status;
 }
 
-static enum rc_status pairs_set(rd_kafka_conf_t *conf, const struct rc_kafka_pair *pairs, struct rc_error *err)
+static enum rc_status pairs_set(rd_kafka_conf_t *conf, const struct rc_kafka_pair *pairs,
+				struct rc_error *err)
 {
 	char text[512];
 
 	for (; pairs->name; pairs++)
-		if (rd_kafka_conf_set(conf, pairs->name, pairs->value, text, sizeof(text)) != RD_KAFKA_CONF_OK)
-			return rc_error_set(err, RC_BROKEN, "librdkafka %s refuses %s: %s", rd_kafka_version_str(),
-					    pairs->name, text);
+		if (rd_kafka_conf_set(conf, pairs->name, pairs->value, text, sizeof(text)) !=
+		    RD_KAFKA_CONF_OK)
+			return rc_error_set(err, RC_BROKEN, "librdkafka %s refuses %s: %s",
+					    rd_kafka_version_str(), pairs->name, text);
 	return RC_OK;
 }
 
 enum rc_status rc_kafka_conf_new(const struct rc_kafka_settings *settings, const char *client_id,
-				 const struct rc_kafka_pair *pairs, rd_kafka_conf_t **ret_conf, struct rc_error *err)
+				 const struct rc_kafka_pair *pairs, rd_kafka_conf_t **ret_conf,
+				 struct rc_error *err)
 {
 	const struct rc_kafka_pair common[] = {
 		{ "client.id", client_id },
@@ -162,14 +183,17 @@ enum rc_status rc_kafka_conf_new(const struct rc_kafka_settings *settings, const
 	char text[512];
 
 	if (!settings->brokers || !*settings->brokers)
-		return rc_error_set(err, RC_INVALID, "no Kafka broker is named; set --brokers or ROLLCALL_BROKERS to host:port");
+		return rc_error_set(
+		    err, RC_INVALID,
+		    "no Kafka broker is named; set --brokers or ROLLCALL_BROKERS to host:port");
 	conf = rd_kafka_conf_new();
 	rd_kafka_conf_set_log_cb(conf, on_log);
 	rd_kafka_conf_set_error_cb(conf, on_error);
 	status = pairs_set(conf, common, err);
 	if (status == RC_OK && pairs)
 		status = pairs_set(conf, pairs, err);
-	if (status == RC_OK && rd_kafka_conf_set(conf, "bootstrap.servers", settings->brokers, text, sizeof(text)) != RD_KAFKA_CONF_OK)
+	if (status == RC_OK && rd_kafka_conf_set(conf, "bootstrap.servers", settings->brokers, text,
+						 sizeof(text)) != RD_KAFKA_CONF_OK)
 		status = rc_error_set(err, RC_INVALID, "brokers: %s", text);
 	if (status == RC_OK)
 		status = options_set(conf, settings->kafka_options, err);
@@ -181,7 +205,8 @@ enum rc_status rc_kafka_conf_new(const struct rc_kafka_settings *settings, const
 	return RC_OK;
 }
 
-enum rc_status rc_kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret_client, struct rc_error *err)
+enum rc_status rc_kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf,
+				   rd_kafka_t **ret_client, struct rc_error *err)
 {
 	char text[512];
 	rd_kafka_t *client = rd_kafka_new(type, conf, text, sizeof(text));

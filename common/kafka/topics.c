@@ -11,12 +11,13 @@ enum { TOPICS = 3, LOOK_AGAIN_MS = 100 };
 
 struct topic {
 	const char *name;
-	int want;  /* partitions */
-	int have;  /* 0: it does not exist */
-	bool led;  /* every partition has a leader, so that it can be used right now */
+	int want; /* partitions */
+	int have; /* 0: it does not exist */
+	bool led; /* every partition has a leader, so that it can be used right now */
 };
 
-/* A client for one question. It keeps the last thing that went wrong, which says more than "timed out". */
+/* A client for one question. It keeps the last thing that went wrong, which says more than "timed
+ * out". */
 struct asker {
 	rd_kafka_t *client;
 	char wrong[512];
@@ -41,7 +42,8 @@ static void on_log(const rd_kafka_t *client, int level, const char *facility, co
 	(void)text;
 }
 
-static enum rc_status asker_init(struct asker *asker, const struct rc_kafka_settings *settings, struct rc_error *err)
+static enum rc_status asker_init(struct asker *asker, const struct rc_kafka_settings *settings,
+				 struct rc_error *err)
 {
 	rd_kafka_conf_t *conf;
 	enum rc_status status = rc_kafka_conf_new(settings, "rollcall-setup", NULL, &conf, err);
@@ -60,14 +62,15 @@ static void asker_done(struct asker *asker)
 	rd_kafka_destroy(asker->client);
 }
 
-static enum rc_status nobody(struct asker *asker, const struct rc_kafka_settings *settings, rd_kafka_resp_err_t code,
-			     struct rc_error *err)
+static enum rc_status nobody(struct asker *asker, const struct rc_kafka_settings *settings,
+			     rd_kafka_resp_err_t code, struct rc_error *err)
 {
 	rd_kafka_poll(asker->client, 0);
-	return rc_error_set(err, RC_UNAVAILABLE,
-			    "no broker answers at %s: %s. Is Kafka running there, and are ROLLCALL_BROKERS and "
-			    "ROLLCALL_KAFKA_OPTIONS right?",
-			    settings->brokers, asker->wrong[0] ? asker->wrong : rd_kafka_err2str(code));
+	return rc_error_set(
+	    err, RC_UNAVAILABLE,
+	    "no broker answers at %s: %s. Is Kafka running there, and are ROLLCALL_BROKERS and "
+	    "ROLLCALL_KAFKA_OPTIONS right?",
+	    settings->brokers, asker->wrong[0] ? asker->wrong : rd_kafka_err2str(code));
 }
 
 static void take(struct topic *topic, const struct rd_kafka_metadata_topic *found)
@@ -78,8 +81,10 @@ static void take(struct topic *topic, const struct rd_kafka_metadata_topic *foun
 		topic->led &= found->partitions[i].leader >= 0;
 }
 
-/* All topics, never ours by name: asking for a name makes it, with any number of partitions, where auto-creation is on. */
-static rd_kafka_resp_err_t look(rd_kafka_t *client, struct topic *topics, size_t count, int timeout_ms)
+/* All topics, never ours by name: asking for a name makes it, with any number of partitions, where
+ * auto-creation is on. */
+static rd_kafka_resp_err_t look(rd_kafka_t *client, struct topic *topics, size_t count,
+				int timeout_ms)
 {
 	const struct rd_kafka_metadata *metadata;
 	rd_kafka_resp_err_t code = rd_kafka_metadata(client, 1, NULL, &metadata, timeout_ms);
@@ -90,14 +95,16 @@ static rd_kafka_resp_err_t look(rd_kafka_t *client, struct topic *topics, size_t
 		topics[i].have = 0;
 		topics[i].led = false;
 		for (int j = 0; j < metadata->topic_cnt; j++)
-			if (strcmp(metadata->topics[j].topic, topics[i].name) == 0 && !metadata->topics[j].err)
+			if (strcmp(metadata->topics[j].topic, topics[i].name) == 0 &&
+			    !metadata->topics[j].err)
 				take(&topics[i], &metadata->topics[j]);
 	}
 	rd_kafka_metadata_destroy(metadata);
 	return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-enum rc_status rc_kafka_reachable(const struct rc_kafka_settings *settings, int timeout_ms, struct rc_error *err)
+enum rc_status rc_kafka_reachable(const struct rc_kafka_settings *settings, int timeout_ms,
+				  struct rc_error *err)
 {
 	const struct rd_kafka_metadata *metadata;
 	struct asker asker;
@@ -115,14 +122,15 @@ enum rc_status rc_kafka_reachable(const struct rc_kafka_settings *settings, int 
 	return status;
 }
 
-enum rc_status rc_kafka_partitions(rd_kafka_t *client, const char *topic, int timeout_ms, int32_t *ret_count,
-				   struct rc_error *err)
+enum rc_status rc_kafka_partitions(rd_kafka_t *client, const char *topic, int timeout_ms,
+				   int32_t *ret_count, struct rc_error *err)
 {
 	struct topic one = { .name = topic };
 	rd_kafka_resp_err_t code = look(client, &one, 1, timeout_ms);
 
 	if (code)
-		return rc_error_set(err, RC_UNAVAILABLE, "Kafka does not list its topics: %s", rd_kafka_err2str(code));
+		return rc_error_set(err, RC_UNAVAILABLE, "Kafka does not list its topics: %s",
+				    rd_kafka_err2str(code));
 	if (!one.have)
 		return rc_error_set(err, RC_NOT_FOUND, "there is no topic %s", topic);
 	*ret_count = one.have;
@@ -130,7 +138,8 @@ enum rc_status rc_kafka_partitions(rd_kafka_t *client, const char *topic, int ti
 }
 
 /* A topic's own refusal, the first that is not "it exists". */
-static void refusal_keep(rd_kafka_event_t *event, char *ret_why, size_t size, rd_kafka_resp_err_t *ret_code)
+static void refusal_keep(rd_kafka_event_t *event, char *ret_why, size_t size,
+			 rd_kafka_resp_err_t *ret_code)
 {
 	const rd_kafka_topic_result_t **results;
 	size_t count = 0;
@@ -140,7 +149,8 @@ static void refusal_keep(rd_kafka_event_t *event, char *ret_why, size_t size, rd
 		snprintf(ret_why, size, "%s", rd_kafka_event_error_string(event));
 		return;
 	}
-	results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
+	results =
+	    rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
 	for (size_t i = 0; i < count; i++) {
 		rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[i]);
 		const char *text = rd_kafka_topic_result_error_string(results[i]);
@@ -153,12 +163,13 @@ static void refusal_keep(rd_kafka_event_t *event, char *ret_why, size_t size, rd
 }
 
 /* Asks for the missing ones. What was refused is in `ret_why`; "" when nothing was. */
-static void create(rd_kafka_t *client, const struct topic *topics, int timeout_ms, char *ret_why, size_t size,
-		   rd_kafka_resp_err_t *ret_code)
+static void create(rd_kafka_t *client, const struct topic *topics, int timeout_ms, char *ret_why,
+		   size_t size, rd_kafka_resp_err_t *ret_code)
 {
 	rd_kafka_NewTopic_t *wanted[TOPICS];
 	rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
-	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+	rd_kafka_AdminOptions_t *options =
+	    rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_CREATETOPICS);
 	rd_kafka_event_t *event;
 	size_t count = 0;
 	char text[512];
@@ -169,7 +180,8 @@ static void create(rd_kafka_t *client, const struct topic *topics, int timeout_m
 		if (topics[i].have)
 			continue;
 		/* -1: as many replicas as the broker makes by default. */
-		wanted[count] = rd_kafka_NewTopic_new(topics[i].name, topics[i].want, -1, text, sizeof(text));
+		wanted[count] =
+		    rd_kafka_NewTopic_new(topics[i].name, topics[i].want, -1, text, sizeof(text));
 		if (!wanted[count]) {
 			snprintf(ret_why, size, "%s", text);
 			*ret_code = RD_KAFKA_RESP_ERR__INVALID_ARG;
@@ -213,35 +225,42 @@ static bool all_there(const struct topic *topics)
 
 static bool denied(rd_kafka_resp_err_t code)
 {
-	return code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED || code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+	return code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+	       code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
 }
 
-static enum rc_status verdict(const struct topic *topics, const char *brokers, const char *why, rd_kafka_resp_err_t code,
-			      struct rc_error *err)
+static enum rc_status verdict(const struct topic *topics, const char *brokers, const char *why,
+			      rd_kafka_resp_err_t code, struct rc_error *err)
 {
 	for (size_t i = 0; i < TOPICS; i++) {
 		if (!topics[i].have)
-			return rc_error_set(err, denied(code) ? RC_DENIED : RC_UNAVAILABLE,
-					    "the topic %s does not exist and cannot be made: %s. Make it with `kafka-topics.sh "
-					    "--bootstrap-server %s --create --topic %s --partitions %d`",
-					    topics[i].name, *why ? why : "it did not appear", brokers, topics[i].name,
-					    topics[i].want);
+			return rc_error_set(
+			    err, denied(code) ? RC_DENIED : RC_UNAVAILABLE,
+			    "the topic %s does not exist and cannot be made: %s. Make it with "
+			    "`kafka-topics.sh "
+			    "--bootstrap-server %s --create --topic %s --partitions %d`",
+			    topics[i].name, *why ? why : "it did not appear", brokers,
+			    topics[i].name, topics[i].want);
 		if (topics[i].have < topics[i].want)
-			return rc_error_set(err, RC_CONFLICT,
-					    "the topic %s has %d partitions and %d are needed. Add them with `kafka-topics.sh "
-					    "--bootstrap-server %s --alter --topic %s --partitions %d`",
-					    topics[i].name, topics[i].have, topics[i].want, brokers, topics[i].name,
-					    topics[i].want);
+			return rc_error_set(
+			    err, RC_CONFLICT,
+			    "the topic %s has %d partitions and %d are needed. Add them with "
+			    "`kafka-topics.sh "
+			    "--bootstrap-server %s --alter --topic %s --partitions %d`",
+			    topics[i].name, topics[i].have, topics[i].want, brokers, topics[i].name,
+			    topics[i].want);
 		if (!topics[i].led)
 			return rc_error_set(err, RC_UNAVAILABLE,
-					    "the topic %s has partitions without a leader: a Kafka broker is down at %s",
+					    "the topic %s has partitions without a leader: a Kafka "
+					    "broker is down at %s",
 					    topics[i].name, brokers);
 	}
 	return RC_OK;
 }
 
-enum rc_status rc_kafka_topics_ensure(const struct rc_kafka_settings *settings, int shard_partitions, int report_partitions,
-				      int timeout_ms, struct rc_error *err)
+enum rc_status rc_kafka_topics_ensure(const struct rc_kafka_settings *settings,
+				      int shard_partitions, int report_partitions, int timeout_ms,
+				      struct rc_error *err)
 {
 	struct topic topics[TOPICS] = {
 		{ .name = RC_TOPIC_SHARDS, .want = shard_partitions },
@@ -264,7 +283,8 @@ enum rc_status rc_kafka_topics_ensure(const struct rc_kafka_settings *settings, 
 	}
 	if (any_missing(topics))
 		create(asker.client, topics, timeout_ms, why, sizeof(why), &refused);
-	/* A topic just made takes a moment to be known to every broker; another service may be making them right now. */
+	/* A topic just made takes a moment to be known to every broker; another service may be
+	 * making them right now. */
 	while (!all_there(topics)) {
 		(void)look(asker.client, topics, TOPICS, timeout_ms);
 		if (all_there(topics) || refused || rc_clock_mono_ms() >= end_ms)

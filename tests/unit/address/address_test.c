@@ -11,7 +11,10 @@
 #define A10 "aaaaaaaaaa"
 #define A60 A10 A10 A10 A10 A10 A10
 #define L63 A60 "aaa"
-#define ROW(text) { text, sizeof(text) - 1 }  /* with its NULs */
+#define ROW(text)                                                                                  \
+	{                                                                                          \
+		text, sizeof(text) - 1                                                             \
+	} /* with its NULs */
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 static const struct {
@@ -23,8 +26,12 @@ static const struct {
 	{ "Ann.Lee@Example.COM", "Ann.Lee", "example.com", false, false },
 	{ "  ann@example.com\t", "ann", "example.com", false, false },
 	{ "ann@example.com\r\n", "ann", "example.com", false, false },
-	{ "\xc2\xa0" "ann@example.com\xe2\x80\x8b", "ann", "example.com", false, false },
-	{ "\xef\xbb\xbf" "ann@example.com", "ann", "example.com", false, false },
+	{ "\xc2\xa0"
+	  "ann@example.com\xe2\x80\x8b",
+	  "ann", "example.com", false, false },
+	{ "\xef\xbb\xbf"
+	  "ann@example.com",
+	  "ann", "example.com", false, false },
 	{ "ann+tag@example.com", "ann+tag", "example.com", false, false },
 	{ "=cmd@example.com", "=cmd", "example.com", false, false },
 	{ "-ann@example.com", "-ann", "example.com", false, false },
@@ -53,17 +60,22 @@ static const struct {
 	{ "\"\"@example.com", "\"\"", "example.com", false, true },
 	{ "\"a<b>,;:()\"@example.com", "\"a<b>,;:()\"", "example.com", false, true },
 	{ "j\xc3\xb6rg@example.com", "j\xc3\xb6rg", "example.com", true, false },
-	{ "\xe7\x94\xa8\xe6\x88\xb7@example.com", "\xe7\x94\xa8\xe6\x88\xb7", "example.com", true, false },
+	{ "\xe7\x94\xa8\xe6\x88\xb7@example.com", "\xe7\x94\xa8\xe6\x88\xb7", "example.com", true,
+	  false },
 	{ "\xf0\x9f\x98\x80@example.com", "\xf0\x9f\x98\x80", "example.com", true, false },
 	{ "\"j\xc3\xb6 g\"@example.com", "\"j\xc3\xb6 g\"", "example.com", true, true },
 	{ "info@m\xc3\xbcnchen.de", "info", "xn--mnchen-3ya.de", false, false },
 	{ "info@M\xc3\x9cNCHEN.DE", "info", "xn--mnchen-3ya.de", false, false },
 	{ "info@mu\xcc\x88nchen.de", "info", "xn--mnchen-3ya.de", false, false },
-	{ "info@stra\xc3\x9f" "e.de", "info", "xn--strae-oqa.de", false, false },
+	{ "info@stra\xc3\x9f"
+	  "e.de",
+	  "info", "xn--strae-oqa.de", false, false },
 	{ "info@XN--MNCHEN-3YA.de", "info", "xn--mnchen-3ya.de", false, false },
 	{ "info@xn--ls8h.la", "info", "xn--ls8h.la", false, false },
-	{ "info@\xe4\xbe\x8b\xe5\xad\x90.\xe6\xb5\x8b\xe8\xaf\x95", "info", "xn--fsqu00a.xn--0zwm56d", false, false },
-	{ "info@\xe4\xbe\x8b\xe5\xad\x90\xe3\x80\x82\xe6\xb5\x8b\xe8\xaf\x95", "info", "xn--fsqu00a.xn--0zwm56d", false, false },
+	{ "info@\xe4\xbe\x8b\xe5\xad\x90.\xe6\xb5\x8b\xe8\xaf\x95", "info",
+	  "xn--fsqu00a.xn--0zwm56d", false, false },
+	{ "info@\xe4\xbe\x8b\xe5\xad\x90\xe3\x80\x82\xe6\xb5\x8b\xe8\xaf\x95", "info",
+	  "xn--fsqu00a.xn--0zwm56d", false, false },
 	{ "info@\xef\xbd\x87mail.com", "info", "gmail.com", false, false },
 };
 
@@ -124,8 +136,12 @@ static const struct {
 	{ "ann@xn--a-\xc3\xb6.com", "IDNA2008", "" },
 	{ "ann@xn--99999999999.com", "not Punycode", "" },
 	{ "ann@\xf0\x9f\x92\xa9.la", "IDNA2008", "" },
-	{ "ann@\xe2\x80\xae" "example.com", "IDNA2008", "ann@example.com" },
-	{ "ann@ex\xff" "ample.com", "not UTF-8", "" },
+	{ "ann@\xe2\x80\xae"
+	  "example.com",
+	  "IDNA2008", "ann@example.com" },
+	{ "ann@ex\xff"
+	  "ample.com",
+	  "not UTF-8", "" },
 	{ "an\xffn@example.com", "not UTF-8", "" },
 	{ "an\xc0\xafn@example.com", "not UTF-8", "" },
 	{ "an\xed\xa0\x80n@example.com", "not UTF-8", "" },
@@ -206,8 +222,10 @@ static void bad_ones_get_a_reason_and_perhaps_a_hint(void **state)
 		memset(&a, 0xa5, sizeof(a));
 		if (rc_address_parse(bad[i].text, strlen(bad[i].text), &a) != RC_ADDRESS_BAD)
 			fail_msg("%s was taken", bad[i].text);
-		if (!strstr(a.reason, bad[i].says) || strcmp(a.did_you_mean, bad[i].did_you_mean) != 0)
-			fail_msg("%s: \"%s\", did you mean \"%s\"", bad[i].text, a.reason, a.did_you_mean);
+		if (!strstr(a.reason, bad[i].says) ||
+		    strcmp(a.did_you_mean, bad[i].did_you_mean) != 0)
+			fail_msg("%s: \"%s\", did you mean \"%s\"", bad[i].text, a.reason,
+				 a.did_you_mean);
 		assert_int_equal(a.local_len, 0);
 		assert_string_equal(a.local, "");
 		assert_string_equal(a.domain, "");
@@ -238,12 +256,15 @@ static void no_control_octet_ever_passes(void **state)
 
 static void blank_rows_are_no_addresses_and_no_errors(void **state)
 {
-	static const char *const blank[] = { "", " ", "\t \r\n", "\xc2\xa0", "\xef\xbb\xbf", "\xe3\x80\x80 \xe2\x80\x8b" };
+	static const char *const blank[] = {
+		"", " ", "\t \r\n", "\xc2\xa0", "\xef\xbb\xbf", "\xe3\x80\x80 \xe2\x80\x8b"
+	};
 	struct rc_address a;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(blank); i++) {
-		assert_int_equal(rc_address_parse(blank[i], strlen(blank[i]), &a), RC_ADDRESS_BLANK);
+		assert_int_equal(rc_address_parse(blank[i], strlen(blank[i]), &a),
+				 RC_ADDRESS_BLANK);
 		assert_null(a.reason);
 	}
 }
@@ -270,8 +291,10 @@ static void duplicates_ignore_ascii_case_only(void **state)
 		struct rc_address a, b;
 		size_t len;
 
-		assert_int_equal(rc_address_parse(cases[i].a, strlen(cases[i].a), &a), RC_ADDRESS_OK);
-		assert_int_equal(rc_address_parse(cases[i].b, strlen(cases[i].b), &b), RC_ADDRESS_OK);
+		assert_int_equal(rc_address_parse(cases[i].a, strlen(cases[i].a), &a),
+				 RC_ADDRESS_OK);
+		assert_int_equal(rc_address_parse(cases[i].b, strlen(cases[i].b), &b),
+				 RC_ADDRESS_OK);
 		len = rc_address_key(&a, key_a);
 		assert_int_equal(len, strlen(key_a));
 		rc_address_key(&b, key_b);
@@ -314,7 +337,8 @@ static void every_prefix_is_judged_without_its_rest(void **state)
 			assert_non_null(copy);
 			memcpy(copy, text, len);
 			rc_address_parse(copy, len, &a);
-			assert_true(a.status == RC_ADDRESS_BAD ? a.reason != NULL : a.reason == NULL);
+			assert_true(a.status == RC_ADDRESS_BAD ? a.reason != NULL
+							       : a.reason == NULL);
 			free(copy);
 		}
 	}

@@ -42,16 +42,21 @@ static void below_means_whole_labels(void **state)
 		const char *domain, *parent;
 		bool within;
 	} cases[] = {
-		{ "example.com", "example.com", true },   { "mx.example.com", "example.com", true },
-		{ "a.b.example.com", "example.com", true }, { "notexample.com", "example.com", false },
-		{ "example.com", "mx.example.com", false }, { "example.com", "com", true },
-		{ "example.com", "", false },               { "", "com", false },
+		{ "example.com", "example.com", true },
+		{ "mx.example.com", "example.com", true },
+		{ "a.b.example.com", "example.com", true },
+		{ "notexample.com", "example.com", false },
+		{ "example.com", "mx.example.com", false },
+		{ "example.com", "com", true },
+		{ "example.com", "", false },
+		{ "", "com", false },
 		{ "example.community", "com", false },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
-		assert_int_equal(rc_domain_within(cases[i].domain, cases[i].parent), cases[i].within);
+		assert_int_equal(rc_domain_within(cases[i].domain, cases[i].parent),
+				 cases[i].within);
 }
 
 static void a_refused_domain_is_empty_and_has_a_reason(void **state)

@@ -1,4 +1,5 @@
-/* Every special range at both of its edges: the first and last address in it, and the neighbours outside. */
+/* Every special range at both of its edges: the first and last address in it, and the neighbours
+ * outside. */
 #include "common/address/target.h"
 
 #include <arpa/inet.h>
@@ -9,7 +10,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* `before` and `after` are public unless another range borders: then its name is said. NULL: there is none. */
+/* `before` and `after` are public unless another range borders: then its name is said. NULL: there
+ * is none. */
 static const struct {
 	const char *first, *last, *name, *before, *after;
 } ranges[] = {
@@ -42,12 +44,17 @@ static const struct {
 	{ "64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff", "NAT64 64:ff9b:1", NULL, NULL },
 	{ "100::", "100::ffff:ffff:ffff:ffff", "discard", NULL, NULL },
 	{ "100:0:0:1::", "1fff:ffff::", "outside of global unicast", NULL, "2000::" },
-	{ "2001::", "2001:0:ffff:ffff:ffff:ffff:ffff:ffff", "Teredo", "2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL },
-	{ "2001:1::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", "IETF protocols", NULL, "2001:200::" },
-	{ "2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "documentation 2001", "2001:db7:ffff::", "2001:db9::" },
+	{ "2001::", "2001:0:ffff:ffff:ffff:ffff:ffff:ffff", "Teredo",
+	  "2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL },
+	{ "2001:1::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", "IETF protocols", NULL,
+	  "2001:200::" },
+	{ "2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "documentation 2001",
+	  "2001:db7:ffff::", "2001:db9::" },
 	{ "2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "6to4", "2001:ffff::1", "2003::" },
-	{ "2620:4f:8000::", "2620:4f:8000:ffff:ffff:ffff:ffff:ffff", "AS112", "2620:4f:7fff:ffff::", "2620:4f:8001::" },
-	{ "3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff", "documentation 3fff", "3ffe:ffff::", "3fff:1000::" },
+	{ "2620:4f:8000::", "2620:4f:8000:ffff:ffff:ffff:ffff:ffff", "AS112",
+	  "2620:4f:7fff:ffff::", "2620:4f:8001::" },
+	{ "3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff", "documentation 3fff",
+	  "3ffe:ffff::", "3fff:1000::" },
 	{ "4000::", "5eff:ffff::", "outside of global unicast", "3fff:ffff::", NULL },
 	{ "5f00::", "5f00:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "segment routing", NULL, NULL },
 	{ "5f01::", "fbff:ffff::", "outside of global unicast", NULL, NULL },
@@ -59,8 +66,16 @@ static const struct {
 };
 
 static const char *const open_ones[] = {
-	"1.1.1.1", "8.8.8.8", "192.0.1.1", "193.0.0.1", "223.255.255.254", "2000::1", "2001:4860:4860::8888", "2a00:1450::1b",
-	"2606:4700::1111", "2620:4f:7000::1",
+	"1.1.1.1",
+	"8.8.8.8",
+	"192.0.1.1",
+	"193.0.0.1",
+	"223.255.255.254",
+	"2000::1",
+	"2001:4860:4860::8888",
+	"2a00:1450::1b",
+	"2606:4700::1111",
+	"2620:4f:7000::1",
 };
 
 static int octets_of(const char *text, uint8_t ret[16])
@@ -185,7 +200,9 @@ static void a_bad_piece_is_named_and_the_list_is_left_alone(void **state)
 		{ "10.0.0.256", "\"10.0.0.256\"" },
 		{ "fe80::1%eth0", "\"fe80::1%eth0\"" },
 		{ "[::1]", "\"[::1]\"" },
-		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "\"aaaa" },
+		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		  "aaaaaaaa",
+		  "\"aaaa" },
 	};
 
 	(void)state;

@@ -31,7 +31,8 @@ static void an_arena_keeps_texts_apart(void **state)
 {
 	struct rc_arena *arena = rc_arena_new(0);
 	char *a = rc_arena_strdup(arena, "one"), *b = rc_arena_strndup(arena, "two and more", 3);
-	char *c = rc_arena_printf(arena, "%s-%d", "three", 3), *d = rc_arena_strndup(arena, NULL, 0);
+	char *c = rc_arena_printf(arena, "%s-%d", "three", 3),
+	     *d = rc_arena_strndup(arena, NULL, 0);
 
 	(void)state;
 	assert_string_equal(a, "one");

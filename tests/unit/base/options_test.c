@@ -23,18 +23,60 @@ struct config {
 
 static const struct rc_option table[] = {
 	{ .name = "#Where" },
-	{ .name = "brokers", .type = RC_OPTION_STRING, .offset = AT(brokers), .value = "127.0.0.1:9092", .unit = "host:port",
+	{ .name = "brokers",
+	  .type = RC_OPTION_STRING,
+	  .offset = AT(brokers),
+	  .value = "127.0.0.1:9092",
+	  .unit = "host:port",
 	  .help = "Kafka brokers." },
-	{ .name = "port", .type = RC_OPTION_INT, .offset = AT(port), .min = 1, .max = 65535, .value = "25", .help = "The port." },
+	{ .name = "port",
+	  .type = RC_OPTION_INT,
+	  .offset = AT(port),
+	  .min = 1,
+	  .max = 65535,
+	  .value = "25",
+	  .help = "The port." },
 	{ .name = "#How" },
-	{ .name = "start-wait", .type = RC_OPTION_DURATION, .offset = AT(wait_ms), .min = 1000, .max = 3600000, .value = "30s",
-	  .reloadable = true, .help = "How long to wait." },
-	{ .name = "room", .type = RC_OPTION_SIZE, .offset = AT(room), .max = 1073741824, .value = "64k", .help = "How much." },
-	{ .name = "scale", .type = RC_OPTION_DOUBLE, .offset = AT(scale), .min = 0.5, .max = 1000, .value = "1", .help = "Speed." },
-	{ .name = "guard", .type = RC_OPTION_BOOL, .offset = AT(guard), .value = "on", .help = "This | that." },
-	{ .name = "json,j", .type = RC_OPTION_BOOL, .offset = AT(json), .help = "Machine-readable." },
-	{ .name = "output,o", .type = RC_OPTION_STRING, .offset = AT(output), .unit = "FILE", .help = "Where to." },
-	{ .name = "api-secret", .type = RC_OPTION_STRING, .offset = AT(secret), .secret = true, .help = "Not to be shown." },
+	{ .name = "start-wait",
+	  .type = RC_OPTION_DURATION,
+	  .offset = AT(wait_ms),
+	  .min = 1000,
+	  .max = 3600000,
+	  .value = "30s",
+	  .reloadable = true,
+	  .help = "How long to wait." },
+	{ .name = "room",
+	  .type = RC_OPTION_SIZE,
+	  .offset = AT(room),
+	  .max = 1073741824,
+	  .value = "64k",
+	  .help = "How much." },
+	{ .name = "scale",
+	  .type = RC_OPTION_DOUBLE,
+	  .offset = AT(scale),
+	  .min = 0.5,
+	  .max = 1000,
+	  .value = "1",
+	  .help = "Speed." },
+	{ .name = "guard",
+	  .type = RC_OPTION_BOOL,
+	  .offset = AT(guard),
+	  .value = "on",
+	  .help = "This | that." },
+	{ .name = "json,j",
+	  .type = RC_OPTION_BOOL,
+	  .offset = AT(json),
+	  .help = "Machine-readable." },
+	{ .name = "output,o",
+	  .type = RC_OPTION_STRING,
+	  .offset = AT(output),
+	  .unit = "FILE",
+	  .help = "Where to." },
+	{ .name = "api-secret",
+	  .type = RC_OPTION_STRING,
+	  .offset = AT(secret),
+	  .secret = true,
+	  .help = "Not to be shown." },
 	{ .name = NULL },
 };
 
@@ -81,7 +123,8 @@ static enum rc_status run(struct run *r, const char *arguments)
 	snprintf(r->text, sizeof(r->text), "prog %s", arguments);
 	for (p = strtok(r->text, " "); p && r->argc < ARGS; p = strtok(NULL, " "))
 		r->argv[r->argc++] = p;
-	return rc_options_parse(table, "prog", "[options] FILE", r->argc, r->argv, &r->config, &r->options, &r->rest, &r->err);
+	return rc_options_parse(table, "prog", "[options] FILE", r->argc, r->argv, &r->config,
+				&r->options, &r->rest, &r->err);
 }
 
 static void assert_runs(struct run *r, const char *arguments)
@@ -112,7 +155,8 @@ static void defaults_fill_what_nobody_said(void **state)
 
 static void a_flag_beats_a_variable_beats_the_file_beats_the_default(void **state)
 {
-	static const char text[] = "# a comment\n\n  port = 1 \nbrokers=file:1\nguard = off\napi-secret = a # b\n";
+	static const char text[] =
+	    "# a comment\n\n  port = 1 \nbrokers=file:1\nguard = off\napi-secret = a # b\n";
 	char arguments[128];
 	struct run r;
 
@@ -165,7 +209,12 @@ static void flags_are_written_as_people_write_them(void **state)
 		{ "--port 7 --no-guard", 7, false, false, NULL, { NULL } },
 		{ "--guard=off --json=yes", 25, false, true, NULL, { NULL } },
 		{ "-j -o out.csv list.csv", 25, true, true, "out.csv", { "list.csv" } },
-		{ "verify list.csv -o out.csv --json", 25, true, true, "out.csv", { "verify", "list.csv" } },
+		{ "verify list.csv -o out.csv --json",
+		  25,
+		  true,
+		  true,
+		  "out.csv",
+		  { "verify", "list.csv" } },
 		{ "--output - -", 25, true, false, "-", { "-" } },
 		{ "--json -- --port", 25, true, true, NULL, { "--port" } },
 		{ "--port 1 --port 2", 2, true, false, NULL, { NULL } },
@@ -198,14 +247,16 @@ static void bad_flags_are_named_with_what_would_be_right(void **state)
 		{ "--brokrs x", "--brokrs is not an option; did you mean --brokers?" },
 		{ "--helo x", "--helo is not an option; did you mean --help?" },
 		{ "--start x", "--start is not an option; did you mean --start-wait?" },
-		{ "--entirely-different", "--entirely-different is not an option; --help lists them" },
+		{ "--entirely-different",
+		  "--entirely-different is not an option; --help lists them" },
 		{ "--no-port", "--no-port is not an option" },
 		{ "-x", "-x is not an option" },
 		{ "-jo", "-jo is not an option" },
 		{ "--port", "--port needs a value" },
 		{ "--no-guard=on", "--no-guard takes no value" },
 		{ "--guard=maybe", "--guard: \"maybe\" is not valid; it must be on or off" },
-		{ "--port 0", "--port: \"0\" is not valid; it must be a whole number from 1 to 65535" },
+		{ "--port 0",
+		  "--port: \"0\" is not valid; it must be a whole number from 1 to 65535" },
 		{ "--port 65536", "from 1 to 65535" },
 		{ "--port 1e3", "\"1e3\"" },
 		{ "--port 0x10", "\"0x10\"" },
@@ -241,7 +292,8 @@ static void bad_lines_of_a_file_are_named_by_number(void **state)
 		size_t len;
 		const char *says;
 	} cases[] = {
-		{ "port = 1\nbrokrs = x\n", 20, ":2: \"brokrs\" is not an option; did you mean \"brokers\"?" },
+		{ "port = 1\nbrokrs = x\n", 20,
+		  ":2: \"brokrs\" is not an option; did you mean \"brokers\"?" },
 		{ "[section]\n", 10, ":1: \"[section]\" is not a `name = value` line" },
 		{ "\n\nport\n", 7, ":3: \"port\" is not a `name = value` line" },
 		{ "port = 1\nport = 2\n", 18, ":2: port stands in line 1 already" },
@@ -278,17 +330,32 @@ static void durations_have_units(void **state)
 {
 	static const struct {
 		const char *text;
-		int64_t ms;  /* -1: refused */
+		int64_t ms; /* -1: refused */
 	} cases[] = {
-		{ "0", 0 }, { "1", 1000 }, { "250ms", 250 }, { "330s", 330000 }, { "35m", 2100000 }, { "12h", 43200000 },
-		{ "3d", 259200000 }, { "", -1 }, { "s", -1 }, { "1.5s", -1 }, { "-1s", -1 }, { "1 s", -1 }, { "1S", -1 },
-		{ "1sec", -1 }, { "9223372036854775807d", -1 }, { "99999999999999999999", -1 }, { "+1", -1 },
+		{ "0", 0 },
+		{ "1", 1000 },
+		{ "250ms", 250 },
+		{ "330s", 330000 },
+		{ "35m", 2100000 },
+		{ "12h", 43200000 },
+		{ "3d", 259200000 },
+		{ "", -1 },
+		{ "s", -1 },
+		{ "1.5s", -1 },
+		{ "-1s", -1 },
+		{ "1 s", -1 },
+		{ "1S", -1 },
+		{ "1sec", -1 },
+		{ "9223372036854775807d", -1 },
+		{ "99999999999999999999", -1 },
+		{ "+1", -1 },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		int64_t ms = -1;
-		enum rc_status status = rc_duration_parse(cases[i].text, strlen(cases[i].text), &ms);
+		enum rc_status status =
+		    rc_duration_parse(cases[i].text, strlen(cases[i].text), &ms);
 
 		assert_int_equal(status, cases[i].ms < 0 ? RC_INVALID : RC_OK);
 		assert_int_equal(ms, cases[i].ms);
@@ -333,8 +400,10 @@ static void help_and_docs_say_it_all(void **state)
 	assert_non_null(strstr(text, "  -o, --output FILE "));
 	assert_non_null(strstr(text, "--print-docs"));
 	text = printed("--print-docs");
-	assert_non_null(strstr(text, "### How\n\n| flag, file | variable | default | value | what it does |\n|---|"));
-	assert_non_null(strstr(text, "| `--port` | `ROLLCALL_PORT` | `25` | N, 1 to 65535 | The port. |\n"));
+	assert_non_null(strstr(
+	    text, "### How\n\n| flag, file | variable | default | value | what it does |\n|---|"));
+	assert_non_null(
+	    strstr(text, "| `--port` | `ROLLCALL_PORT` | `25` | N, 1 to 65535 | The port. |\n"));
 	assert_non_null(strstr(text, "| How long to wait. SIGHUP reads it again. |"));
 	assert_non_null(strstr(text, "This \\| that."));
 	assert_string_equal(printed("--version"), "prog " ROLLCALL_VERSION "\n");
@@ -367,16 +436,22 @@ static void a_bad_secret_is_not_repeated(void **state)
 {
 	struct config config = { 0 };
 	const struct rc_option secret[] = {
-		{ .name = "pin", .type = RC_OPTION_INT, .offset = AT(port), .secret = true, .help = "x" },
+		{ .name = "pin",
+		  .type = RC_OPTION_INT,
+		  .offset = AT(port),
+		  .secret = true,
+		  .help = "x" },
 		{ .name = NULL },
 	};
-	char *argv[] = { (char *)(uintptr_t)"prog", (char *)(uintptr_t)"--pin=hunter2", NULL };
+	char *argv[] = { (char *)(uintptr_t) "prog", (char *)(uintptr_t) "--pin=hunter2", NULL };
 	struct rc_options *options = NULL;
 	struct rc_error err = { 0 };
 	int rest;
 
 	(void)state;
-	assert_int_equal(rc_options_parse(secret, "prog", NULL, 2, argv, &config, &options, &rest, &err), RC_INVALID);
+	assert_int_equal(
+	    rc_options_parse(secret, "prog", NULL, 2, argv, &config, &options, &rest, &err),
+	    RC_INVALID);
 	assert_null(strstr(err.text, "hunter2"));
 	assert_non_null(strstr(err.text, "--pin: the value is not valid"));
 }

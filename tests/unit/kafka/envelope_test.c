@@ -1,4 +1,5 @@
-/* Envelopes survive the way there and back; what is no envelope of ours is refused and costs little. */
+/* Envelopes survive the way there and back; what is no envelope of ours is refused and costs
+ * little. */
 #include "common/kafka/envelope.h"
 
 #include <setjmp.h>
@@ -17,7 +18,8 @@ static struct rc_seal *plain_seal(void)
 }
 
 /* Plain framing around octets of the test's choice. */
-static enum rc_status unpack_octets(const void *octets, size_t len, Rollcall__Envelope **ret, struct rc_error *err)
+static enum rc_status unpack_octets(const void *octets, size_t len, Rollcall__Envelope **ret,
+				    struct rc_error *err)
 {
 	struct rc_seal *seal = plain_seal();
 	struct rc_buf message;
@@ -47,7 +49,7 @@ static void a_shard_comes_back_as_it_was(void **state)
 	recipient.smtputf8 = true;
 	shard.id = 7;
 	shard.kind = ROLLCALL__SHARD_KIND__SHARD_KIND_PROBE;
-	shard.domain = (char *)(uintptr_t)"example.test";
+	shard.domain = (char *)(uintptr_t) "example.test";
 	shard.n_recipients = 1;
 	shard.recipients = recipients;
 	envelope.body_case = ROLLCALL__ENVELOPE__BODY_SHARD;
@@ -56,7 +58,8 @@ static void a_shard_comes_back_as_it_was(void **state)
 	assert_int_equal(rc_seal_new("0123456789abcdef", &seal, NULL), RC_OK);
 	rc_buf_init(&message, 0);
 	assert_int_equal(rc_envelope_pack(seal, "t", &envelope, &message, NULL), RC_OK);
-	assert_int_equal(rc_envelope_unpack(seal, "t", message.data, message.len, &back, NULL), RC_OK);
+	assert_int_equal(rc_envelope_unpack(seal, "t", message.data, message.len, &back, NULL),
+			 RC_OK);
 	assert_int_equal(back->version, 1);
 	assert_int_equal(back->body_case, ROLLCALL__ENVELOPE__BODY_SHARD);
 	assert_int_equal(back->shard->id, 7);
@@ -76,7 +79,7 @@ static void versions_are_checked(void **state)
 	static const struct {
 		const char *octets;
 		size_t len;
-		const char *says;  /* NULL: taken */
+		const char *says; /* NULL: taken */
 	} cases[] = {
 		{ "", 0, "names no version" },
 		{ "\x08\x00", 2, "names no version" },
@@ -106,10 +109,10 @@ static void rubbish_is_refused(void **state)
 		const char *octets;
 		size_t len;
 	} cases[] = {
-		{ "\xff\xff\xff\xff", 4 },           /* a tag without end */
-		{ "\x08\x01\x12\x7f", 4 },           /* a shard of 127 octets that are not there */
+		{ "\xff\xff\xff\xff", 4 }, /* a tag without end */
+		{ "\x08\x01\x12\x7f", 4 }, /* a shard of 127 octets that are not there */
 		{ "\x08\x01\x12\xff\xff\xff\xff\x0f", 8 },
-		{ "\x08\x01\x12\x02\x08\x80", 6 },   /* a varint cut off within the shard */
+		{ "\x08\x01\x12\x02\x08\x80", 6 }, /* a varint cut off within the shard */
 		{ "not protobuf at all", 19 },
 	};
 
@@ -117,7 +120,8 @@ static void rubbish_is_refused(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		Rollcall__Envelope *back = NULL;
 
-		assert_int_equal(unpack_octets(cases[i].octets, cases[i].len, &back, NULL), RC_INVALID);
+		assert_int_equal(unpack_octets(cases[i].octets, cases[i].len, &back, NULL),
+				 RC_INVALID);
 		assert_null(back);
 	}
 }
@@ -134,13 +138,13 @@ static void a_bomb_costs_no_more_than_its_cap(void **state)
 	assert_non_null(octets);
 	octets[len++] = 0x08;
 	octets[len++] = 0x01;
-	octets[len++] = 0x1a;  /* report */
+	octets[len++] = 0x1a; /* report */
 	body = (size_t)(RC_SEAL_MAX - 64) / 3 * 3;
 	octets[len++] = (unsigned char)(0x80 | (body & 0x7f));
 	octets[len++] = (unsigned char)(0x80 | (body >> 7 & 0x7f));
 	octets[len++] = (unsigned char)(body >> 14);
 	for (size_t i = 0; i < body / 3; i++) {
-		octets[len++] = 0xaa;  /* answers = 21 */
+		octets[len++] = 0xaa; /* answers = 21 */
 		octets[len++] = 0x01;
 		octets[len++] = 0x00;
 	}

@@ -1,4 +1,5 @@
-/* Clients, topics and positions against librdkafka's own mock cluster, in this process and on loopback. */
+/* Clients, topics and positions against librdkafka's own mock cluster, in this process and on
+ * loopback. */
 #include "common/kafka/kafka.h"
 
 #include <librdkafka/rdkafka_mock.h>
@@ -68,7 +69,8 @@ static rd_kafka_t *producer_of(struct world *world, int *delivered)
 	rd_kafka_t *producer = NULL;
 	struct rc_error err = { 0 };
 
-	if (rc_kafka_producer_new(&world->settings, "test", count_delivery, delivered, &producer, &err) != RC_OK)
+	if (rc_kafka_producer_new(&world->settings, "test", count_delivery, delivered, &producer,
+				  &err) != RC_OK)
 		fail_msg("%s", err.text);
 	return producer;
 }
@@ -78,15 +80,16 @@ static rd_kafka_t *consumer_of(struct world *world, enum rc_kafka_reset reset)
 	rd_kafka_t *consumer = NULL;
 	struct rc_error err = { 0 };
 
-	if (rc_kafka_consumer_new(&world->settings, "test", RC_GROUP_SINK, reset, NULL, &consumer, &err) != RC_OK)
+	if (rc_kafka_consumer_new(&world->settings, "test", RC_GROUP_SINK, reset, NULL, &consumer,
+				  &err) != RC_OK)
 		fail_msg("%s", err.text);
 	return consumer;
 }
 
 static void send_text(rd_kafka_t *producer, const char *topic, int32_t partition, const char *text)
 {
-	assert_int_equal(rc_kafka_produce(producer, topic, partition, NULL, 0, text, strlen(text), (void *)(uintptr_t)&count_delivery,
-					  NULL),
+	assert_int_equal(rc_kafka_produce(producer, topic, partition, NULL, 0, text, strlen(text),
+					  (void *)(uintptr_t)&count_delivery, NULL),
 			 RC_OK);
 }
 
@@ -113,7 +116,8 @@ static void an_envelope_goes_through_sealed(void **state)
 {
 	struct world *world = *state;
 	int delivered = 0;
-	rd_kafka_t *producer = producer_of(world, &delivered), *consumer = consumer_of(world, RC_KAFKA_RESET_ERROR);
+	rd_kafka_t *producer = producer_of(world, &delivered),
+		   *consumer = consumer_of(world, RC_KAFKA_RESET_ERROR);
 	Rollcall__Report report = ROLLCALL__REPORT__INIT;
 	Rollcall__Envelope envelope = ROLLCALL__ENVELOPE__INIT, *back = NULL;
 	struct rc_seal *seal = NULL;
@@ -127,8 +131,8 @@ static void an_envelope_goes_through_sealed(void **state)
 	assert_int_equal(rc_seal_new(world->settings.message_key, &seal, NULL), RC_OK);
 	rc_buf_init(&octets, 0);
 	assert_int_equal(rc_envelope_pack(seal, RC_TOPIC_REPORTS, &envelope, &octets, NULL), RC_OK);
-	assert_int_equal(rc_kafka_produce(producer, RC_TOPIC_REPORTS, 2, "42", 2, octets.data, octets.len,
-					  (void *)(uintptr_t)&count_delivery, NULL),
+	assert_int_equal(rc_kafka_produce(producer, RC_TOPIC_REPORTS, 2, "42", 2, octets.data,
+					  octets.len, (void *)(uintptr_t)&count_delivery, NULL),
 			 RC_OK);
 	rc_buf_done(&octets);
 	flush(producer);
@@ -139,7 +143,9 @@ static void an_envelope_goes_through_sealed(void **state)
 	assert_int_equal(message->err, 0);
 	assert_int_equal(message->partition, 2);
 	assert_int_equal(message->offset, 0);
-	assert_int_equal(rc_envelope_unpack(seal, RC_TOPIC_REPORTS, message->payload, message->len, &back, NULL), RC_OK);
+	assert_int_equal(
+	    rc_envelope_unpack(seal, RC_TOPIC_REPORTS, message->payload, message->len, &back, NULL),
+	    RC_OK);
 	assert_int_equal(back->report->shard, 42);
 	assert_true(back->report->final);
 	rc_kafka_commit(consumer, RC_TOPIC_REPORTS, 2, 1);
@@ -154,7 +160,8 @@ static void partitions_are_added_and_dropped_one_by_one(void **state)
 {
 	struct world *world = *state;
 	int delivered = 0;
-	rd_kafka_t *producer = producer_of(world, &delivered), *consumer = consumer_of(world, RC_KAFKA_RESET_ERROR);
+	rd_kafka_t *producer = producer_of(world, &delivered),
+		   *consumer = consumer_of(world, RC_KAFKA_RESET_ERROR);
 	rd_kafka_message_t *message;
 	bool seen[2] = { false };
 
@@ -192,7 +199,8 @@ static void an_event_loop_is_woken_by_a_pipe(void **state)
 {
 	struct world *world = *state;
 	int delivered = 0, ends[2];
-	rd_kafka_t *producer = producer_of(world, &delivered), *consumer = consumer_of(world, RC_KAFKA_RESET_ERROR);
+	rd_kafka_t *producer = producer_of(world, &delivered),
+		   *consumer = consumer_of(world, RC_KAFKA_RESET_ERROR);
 	rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(consumer);
 	rd_kafka_message_t *message = NULL;
 	uint64_t end_ms = rc_clock_mono_ms() + WAIT_MS;
@@ -226,7 +234,8 @@ static void an_offset_that_is_gone_is_said_or_skipped_as_asked(void **state)
 	struct world *world = *state;
 	int delivered = 0;
 	rd_kafka_t *producer = producer_of(world, &delivered);
-	rd_kafka_t *strict = consumer_of(world, RC_KAFKA_RESET_ERROR), *lax = consumer_of(world, RC_KAFKA_RESET_EARLIEST);
+	rd_kafka_t *strict = consumer_of(world, RC_KAFKA_RESET_ERROR),
+		   *lax = consumer_of(world, RC_KAFKA_RESET_EARLIEST);
 	rd_kafka_message_t *message;
 
 	send_text(producer, RC_TOPIC_SHARDS, 5, "only");
@@ -254,13 +263,18 @@ static void a_message_beyond_the_last_partition_is_refused(void **state)
 	struct rc_error err;
 	int32_t count = 0;
 
-	assert_int_equal(rc_kafka_partitions(producer, RC_TOPIC_SHARDS, WAIT_MS, &count, NULL), RC_OK);
+	assert_int_equal(rc_kafka_partitions(producer, RC_TOPIC_SHARDS, WAIT_MS, &count, NULL),
+			 RC_OK);
 	assert_int_equal(count, 8);
 	send_text(producer, RC_TOPIC_SHARDS, 7, "the last");
 	flush(producer);
-	assert_int_equal(rc_kafka_produce(producer, RC_TOPIC_SHARDS, 8, NULL, 0, "x", 1, NULL, &err), RC_NOT_FOUND);
+	assert_int_equal(
+	    rc_kafka_produce(producer, RC_TOPIC_SHARDS, 8, NULL, 0, "x", 1, NULL, &err),
+	    RC_NOT_FOUND);
 	assert_string_equal(err.text, "rollcall.shards has no partition 8");
-	assert_int_equal(rc_kafka_produce(producer, RC_TOPIC_SHARDS, 0, NULL, 0, large, sizeof(large), NULL, &err), RC_INVALID);
+	assert_int_equal(rc_kafka_produce(producer, RC_TOPIC_SHARDS, 0, NULL, 0, large,
+					  sizeof(large), NULL, &err),
+			 RC_INVALID);
 	rd_kafka_destroy(producer);
 }
 
@@ -273,17 +287,20 @@ static void watermarks_and_cluster_id_are_told(void **state)
 	int64_t low = -1, high = -1;
 	int32_t count = 0;
 
-	assert_int_equal(rc_kafka_watermarks(producer, RC_TOPIC_SHARDS, 6, WAIT_MS, &low, &high, NULL), RC_OK);
+	assert_int_equal(
+	    rc_kafka_watermarks(producer, RC_TOPIC_SHARDS, 6, WAIT_MS, &low, &high, NULL), RC_OK);
 	assert_int_equal(low, 0);
 	assert_int_equal(high, 0);
 	send_text(producer, RC_TOPIC_SHARDS, 6, "a");
 	send_text(producer, RC_TOPIC_SHARDS, 6, "b");
 	flush(producer);
-	assert_int_equal(rc_kafka_watermarks(producer, RC_TOPIC_SHARDS, 6, WAIT_MS, &low, &high, NULL), RC_OK);
+	assert_int_equal(
+	    rc_kafka_watermarks(producer, RC_TOPIC_SHARDS, 6, WAIT_MS, &low, &high, NULL), RC_OK);
 	assert_int_equal(high, 2);
 	assert_int_equal(rc_kafka_cluster_id(producer, WAIT_MS, id, NULL), RC_OK);
 	assert_true(id[0] != '\0');
-	assert_int_equal(rc_kafka_partitions(producer, "no.such.topic", WAIT_MS, &count, NULL), RC_NOT_FOUND);
+	assert_int_equal(rc_kafka_partitions(producer, "no.such.topic", WAIT_MS, &count, NULL),
+			 RC_NOT_FOUND);
 	rd_kafka_destroy(producer);
 }
 
@@ -294,7 +311,8 @@ static void topics_are_checked_by_their_partitions(void **state)
 
 	assert_int_equal(rc_kafka_topics_ensure(&world->settings, 8, 4, WAIT_MS, &err), RC_OK);
 	assert_int_equal(rc_kafka_topics_ensure(&world->settings, 1, 1, WAIT_MS, &err), RC_OK);
-	assert_int_equal(rc_kafka_topics_ensure(&world->settings, 9, 4, WAIT_MS, &err), RC_CONFLICT);
+	assert_int_equal(rc_kafka_topics_ensure(&world->settings, 9, 4, WAIT_MS, &err),
+			 RC_CONFLICT);
 	assert_non_null(strstr(err.text, "rollcall.shards has 8 partitions and 9 are needed"));
 	assert_non_null(strstr(err.text, "--alter --topic rollcall.shards --partitions 9"));
 }
@@ -312,7 +330,8 @@ static void a_cluster_that_cannot_make_topics_is_said(void **state)
 	bare = rd_kafka_mock_cluster_new(host, 1);
 	settings.brokers = rd_kafka_mock_cluster_bootstraps(bare);
 	assert_int_equal(rc_kafka_topics_ensure(&settings, 8, 4, 2000, &err), RC_UNAVAILABLE);
-	assert_non_null(strstr(err.text, "the topic rollcall.shards does not exist and cannot be made: "));
+	assert_non_null(
+	    strstr(err.text, "the topic rollcall.shards does not exist and cannot be made: "));
 	assert_non_null(strstr(err.text, "--create --topic rollcall.shards --partitions 8"));
 	print_message("%s\n", err.text);
 	rd_kafka_mock_cluster_destroy(bare);
@@ -340,7 +359,7 @@ static void options_for_librdkafka_are_named_when_bad(void **state)
 {
 	static const struct {
 		const char *options;
-		const char *says[3];  /* none: taken */
+		const char *says[3]; /* none: taken */
 	} cases[] = {
 		{ "", { NULL } },
 		{ "socket.keepalive.enable=false, linger.ms=1", { NULL } },
@@ -385,14 +404,16 @@ static void the_option_rows_fill_the_settings(void **state)
 		int other;
 		struct rc_kafka_settings kafka;
 	} config = { 0 };
-	const struct rc_option table[] = { RC_KAFKA_OPTION_ROWS(struct config, kafka), { .name = NULL } };
-	char *argv[] = { (char *)(uintptr_t)"x", (char *)(uintptr_t)"--brokers=k1:9092,k2:9092",
-			 (char *)(uintptr_t)"--kafka-options=linger.ms=1", NULL };
+	const struct rc_option table[] = { RC_KAFKA_OPTION_ROWS(struct config, kafka),
+					   { .name = NULL } };
+	char *argv[] = { (char *)(uintptr_t) "x", (char *)(uintptr_t) "--brokers=k1:9092,k2:9092",
+			 (char *)(uintptr_t) "--kafka-options=linger.ms=1", NULL };
 	struct rc_options *options = NULL;
 	int rest;
 
 	(void)state;
-	assert_int_equal(rc_options_parse(table, "x", NULL, 3, argv, &config, &options, &rest, NULL), RC_OK);
+	assert_int_equal(
+	    rc_options_parse(table, "x", NULL, 3, argv, &config, &options, &rest, NULL), RC_OK);
 	assert_string_equal(config.kafka.brokers, "k1:9092,k2:9092");
 	assert_string_equal(config.kafka.kafka_options, "linger.ms=1");
 	assert_null(config.kafka.message_key);

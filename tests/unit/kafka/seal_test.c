@@ -36,7 +36,8 @@ static void assert_opens(struct rc_seal *seal, const struct rc_buf *message)
 	rc_buf_done(&out);
 }
 
-static void assert_refused(struct rc_seal *seal, const char *in_topic, const void *data, size_t len, const char *says)
+static void assert_refused(struct rc_seal *seal, const char *in_topic, const void *data, size_t len,
+			   const char *says)
 {
 	struct rc_error err = { 0 };
 	struct rc_buf out;
@@ -96,7 +97,8 @@ static void every_flipped_bit_is_noticed(void **state)
 	rc_buf_init(&out, 0);
 	for (size_t i = 0; i < message.len * 8; i++) {
 		message.data[i / 8] = (char)(message.data[i / 8] ^ (1 << (i % 8)));
-		assert_int_equal(rc_seal_open(seal, topic, message.data, message.len, &out, NULL), RC_INVALID);
+		assert_int_equal(rc_seal_open(seal, topic, message.data, message.len, &out, NULL),
+				 RC_INVALID);
 		assert_int_equal(out.len, 0);
 		message.data[i / 8] = (char)(message.data[i / 8] ^ (1 << (i % 8)));
 	}
@@ -124,7 +126,8 @@ static void every_cut_and_every_addition_is_noticed(void **state)
 
 static void another_key_or_topic_does_not_open_it(void **state)
 {
-	struct rc_seal *seal = seal_of(key), *other = seal_of("another key, also long"), *none = seal_of(NULL);
+	struct rc_seal *seal = seal_of(key), *other = seal_of("another key, also long"),
+		       *none = seal_of(NULL);
 	struct rc_buf message, open;
 
 	(void)state;
@@ -164,13 +167,18 @@ static void caps_hold_both_ways(void **state)
 
 	(void)state;
 	rc_buf_init(&message, 0);
-	assert_int_equal(rc_seal_wrap(seal, topic, large, RC_SEAL_MAX - RC_SEAL_OVERHEAD, &message, NULL), RC_OK);
+	assert_int_equal(
+	    rc_seal_wrap(seal, topic, large, RC_SEAL_MAX - RC_SEAL_OVERHEAD, &message, NULL),
+	    RC_OK);
 	assert_int_equal(message.len, RC_SEAL_MAX);
-	assert_int_equal(rc_seal_wrap(seal, topic, large, RC_SEAL_MAX - RC_SEAL_OVERHEAD + 1, &message, NULL), RC_LIMIT);
+	assert_int_equal(
+	    rc_seal_wrap(seal, topic, large, RC_SEAL_MAX - RC_SEAL_OVERHEAD + 1, &message, NULL),
+	    RC_LIMIT);
 	assert_int_equal(message.len, RC_SEAL_MAX);
 	assert_refused(seal, topic, large, sizeof(large), "over the limit");
 	rc_buf_init(&small, 30);
-	assert_int_equal(rc_seal_wrap(seal, topic, plain, sizeof(plain), &small, NULL), RC_NO_MEMORY);
+	assert_int_equal(rc_seal_wrap(seal, topic, plain, sizeof(plain), &small, NULL),
+			 RC_NO_MEMORY);
 	assert_int_equal(small.len, 0);
 	rc_buf_done(&small);
 	rc_buf_done(&message);

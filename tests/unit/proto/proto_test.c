@@ -1,4 +1,5 @@
-/* What a newer program wrote survives an older one: fields it does not know are kept and written again. */
+/* What a newer program wrote survives an older one: fields it does not know are kept and written
+ * again. */
 #include "rollcall.pb-c.h"
 
 #include <setjmp.h>
@@ -23,7 +24,7 @@ static size_t packed_shard(uint8_t *out, size_t room)
 	recipient.local = (ProtobufCBinaryData){ 3, local };
 	shard.id = 7;
 	shard.epoch = 3;
-	shard.domain = (char *)(uintptr_t)"example.test";
+	shard.domain = (char *)(uintptr_t) "example.test";
 	shard.n_recipients = 1;
 	shard.recipients = recipients;
 	len = rollcall__shard__get_packed_size(&shard);
@@ -73,7 +74,7 @@ static void unknown_fields_survive_within_an_envelope(void **state)
 
 static void values_of_enums_that_come_later_are_kept_as_numbers(void **state)
 {
-	const uint8_t octets[] = { 0x08, 0x07, 0x28, 0x63 };  /* id 7, kind 99 */
+	const uint8_t octets[] = { 0x08, 0x07, 0x28, 0x63 }; /* id 7, kind 99 */
 	uint8_t again[8];
 	Rollcall__Shard *shard = rollcall__shard__unpack(NULL, sizeof(octets), octets);
 
@@ -113,30 +114,47 @@ static void field_numbers_do_not_move(void **state)
 		const char *name;
 		unsigned number;
 	} fields[] = {
-		{ &rollcall__envelope__descriptor, "version", 1 },    { &rollcall__envelope__descriptor, "shard", 2 },
-		{ &rollcall__envelope__descriptor, "report", 3 },     { &rollcall__envelope__descriptor, "hello", 4 },
-		{ &rollcall__envelope__descriptor, "grant", 5 },      { &rollcall__shard__descriptor, "id", 1 },
-		{ &rollcall__shard__descriptor, "attempt", 2 },       { &rollcall__shard__descriptor, "epoch", 3 },
-		{ &rollcall__shard__descriptor, "kind", 5 },          { &rollcall__shard__descriptor, "domains", 10 },
-		{ &rollcall__shard__descriptor, "recipients", 21 },   { &rollcall__shard__descriptor, "mx_address", 25 },
-		{ &rollcall__recipient__descriptor, "uid", 1 },       { &rollcall__recipient__descriptor, "local", 2 },
-		{ &rollcall__report__descriptor, "shard", 1 },        { &rollcall__report__descriptor, "part", 5 },
-		{ &rollcall__report__descriptor, "final", 6 },        { &rollcall__report__descriptor, "answers", 21 },
-		{ &rollcall__report__descriptor, "controls", 22 },    { &rollcall__report__descriptor, "resolutions", 23 },
-		{ &rollcall__answer__descriptor, "uid", 1 },          { &rollcall__answer__descriptor, "reply", 4 },
-		{ &rollcall__answer__descriptor, "failure", 5 },      { &rollcall__reply__descriptor, "code", 1 },
-		{ &rollcall__reply__descriptor, "text", 3 },          { &rollcall__hello__descriptor, "worker", 1 },
-		{ &rollcall__hello__descriptor, "lanes", 5 },         { &rollcall__lane_offer__descriptor, "epoch", 8 },
-		{ &rollcall__lane_grant__descriptor, "epoch", 3 },    { &rollcall__lane_grant__descriptor, "from_offset", 4 },
+		{ &rollcall__envelope__descriptor, "version", 1 },
+		{ &rollcall__envelope__descriptor, "shard", 2 },
+		{ &rollcall__envelope__descriptor, "report", 3 },
+		{ &rollcall__envelope__descriptor, "hello", 4 },
+		{ &rollcall__envelope__descriptor, "grant", 5 },
+		{ &rollcall__shard__descriptor, "id", 1 },
+		{ &rollcall__shard__descriptor, "attempt", 2 },
+		{ &rollcall__shard__descriptor, "epoch", 3 },
+		{ &rollcall__shard__descriptor, "kind", 5 },
+		{ &rollcall__shard__descriptor, "domains", 10 },
+		{ &rollcall__shard__descriptor, "recipients", 21 },
+		{ &rollcall__shard__descriptor, "mx_address", 25 },
+		{ &rollcall__recipient__descriptor, "uid", 1 },
+		{ &rollcall__recipient__descriptor, "local", 2 },
+		{ &rollcall__report__descriptor, "shard", 1 },
+		{ &rollcall__report__descriptor, "part", 5 },
+		{ &rollcall__report__descriptor, "final", 6 },
+		{ &rollcall__report__descriptor, "answers", 21 },
+		{ &rollcall__report__descriptor, "controls", 22 },
+		{ &rollcall__report__descriptor, "resolutions", 23 },
+		{ &rollcall__answer__descriptor, "uid", 1 },
+		{ &rollcall__answer__descriptor, "reply", 4 },
+		{ &rollcall__answer__descriptor, "failure", 5 },
+		{ &rollcall__reply__descriptor, "code", 1 },
+		{ &rollcall__reply__descriptor, "text", 3 },
+		{ &rollcall__hello__descriptor, "worker", 1 },
+		{ &rollcall__hello__descriptor, "lanes", 5 },
+		{ &rollcall__lane_offer__descriptor, "epoch", 8 },
+		{ &rollcall__lane_grant__descriptor, "epoch", 3 },
+		{ &rollcall__lane_grant__descriptor, "from_offset", 4 },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
 		const ProtobufCFieldDescriptor *field =
-			protobuf_c_message_descriptor_get_field_by_name(fields[i].message, fields[i].name);
+		    protobuf_c_message_descriptor_get_field_by_name(fields[i].message,
+								    fields[i].name);
 
 		if (!field || field->id != fields[i].number)
-			fail_msg("%s.%s is no longer number %u", fields[i].message->short_name, fields[i].name, fields[i].number);
+			fail_msg("%s.%s is no longer number %u", fields[i].message->short_name,
+				 fields[i].name, fields[i].number);
 	}
 }
 
