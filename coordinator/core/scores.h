@@ -1,8 +1,8 @@
 /*
  * scores - the prior chance that a message sent now does not bounce, by reason and provider: data/scores.
  *
- * Made once, read only afterwards. Loading fails with file, line and reason. Every reason has a built-in line in no file:
- * a table that leaves one out is refused.
+ * Made once, read only afterwards. Loading fails with file, line and reason. Nothing is built in:
+ * a table that leaves a reason out is refused.
  */
 #ifndef COORDINATOR_CORE_SCORES_H
 #define COORDINATOR_CORE_SCORES_H

@@ -109,7 +109,7 @@ struct verdict_input {
 	/* the answer */
 	struct verdict_answer answer;
 	unsigned attempt;            /* of the retry schedule, from 1; 0: no attempt was made */
-	unsigned attempts_max;       /* of the schedule: 4 with three retries. attempt >= attempts_max: it was the last */
+	unsigned attempts_max;       /* of the schedule: 4 with three retries. attempt >= attempts_max, or 0: it was the last */
 
 	/* what the servers said to others of that domain */
 	enum verdict_control control;
@@ -146,7 +146,7 @@ struct verdict {
 	bool need_control;          /* a fresh control is needed with the next try, whatever is known */
 };
 
-/* `scores` may be NULL: then the score is the built-in prior of the reason. */
+/* `scores` may be NULL: then no row has a score. */
 void verdict_row(const struct verdict_input *in, const struct scores *scores, struct verdict *ret);
 
 /* A final row for a reason that no answer gives: blank, cancelled, not_probed, deadline, harvest_guard ... `in` (may be NULL)
