@@ -1,0 +1,210 @@
+/* coordinator/core/evidence.h: a report's answers and controls, as the verdict sees them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "coordinator/core/evidence.h"
+
+static struct rc_rules *rules;
+
+static int load(void **state)
+{
+	struct rc_error err;
+
+	(void)state;
+	return rc_rules_load(SOURCE_DIR "/data", &rules, &err) ? -1 : 0;
+}
+
+static int unload(void **state)
+{
+	(void)state;
+	rc_rules_free(rules);
+	return 0;
+}
+
+static void set_reply(Rollcall__Reply *reply, uint32_t code, const char *enhanced, const char *text)
+{
+	rollcall__reply__init(reply);
+	reply->code = code;
+	reply->enhanced = (char *)enhanced;
+	reply->text.data = (uint8_t *)text;
+	reply->text.len = strlen(text);
+}
+
+struct world {
+	Rollcall__Report report;
+	Rollcall__Answer answers[4], *answer_list[4];
+	Rollcall__Control controls[4], *control_list[4];
+	Rollcall__Reply replies[8];
+	Rollcall__Session session, *session_list[1];
+	size_t n;
+};
+
+static void start(struct world *w)
+{
+	memset(w, 0, sizeof(*w));
+	rollcall__report__init(&w->report);
+	rollcall__session__init(&w->session);
+	w->session.mx_host = (char *)"mx.test";
+	w->session.mx_address = (char *)"192.0.2.1";
+	w->session_list[0] = &w->session;
+	w->report.sessions = w->session_list;
+	w->report.n_sessions = 1;
+	w->report.answers = w->answer_list;
+	w->report.controls = w->control_list;
+	w->report.reported_at_ms = 100000;
+}
+
+static Rollcall__Answer *add_answer(struct world *w, uint32_t code, const char *enhanced, const char *text)
+{
+	Rollcall__Answer *a = &w->answers[w->report.n_answers];
+
+	rollcall__answer__init(a);
+	a->attempt = 2;
+	a->stage = ROLLCALL__STAGE__STAGE_RCPT;
+	a->reply = &w->replies[w->n++];
+	set_reply(a->reply, code, enhanced, text);
+	w->answer_list[w->report.n_answers++] = a;
+	return a;
+}
+
+static Rollcall__Control *add_control(struct world *w, Rollcall__ControlKind kind, uint32_t code, const char *enhanced, const char *text)
+{
+	Rollcall__Control *c = &w->controls[w->report.n_controls];
+
+	rollcall__control__init(c);
+	c->kind = kind;
+	c->stage = ROLLCALL__STAGE__STAGE_RCPT;
+	c->local.data = (uint8_t *)"zq7";
+	c->local.len = 3;
+	c->at_ms = 40000;
+	c->reply = &w->replies[w->n++];
+	set_reply(c->reply, code, enhanced, text);
+	w->control_list[w->report.n_controls++] = c;
+	return c;
+}
+
+#define RANDOM ROLLCALL__CONTROL_KIND__CONTROL_KIND_RANDOM
+#define POSTMASTER ROLLCALL__CONTROL_KIND__CONTROL_KIND_POSTMASTER
+
+static void test_control_refused(void **state)
+{
+	struct world w;
+	struct evidence_domain d;
+	struct verdict_input in = { .domain = VERDICT_DOMAIN_MX, .attempts_max = 4 };
+	struct verdict v;
+
+	(void)state;
+	start(&w);
+	add_answer(&w, 250, "2.1.5", "Ok");
+	add_control(&w, RANDOM, 550, "5.1.1", "User unknown");
+	evidence_domain(rules, NULL, &w.report, &d);
+	assert_int_equal(d.control, VERDICT_CONTROL_REFUSED);
+	assert_true(d.accepted);
+	assert_string_equal(d.mx_address, "192.0.2.1");
+	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
+	assert_int_equal(in.attempt, 2);
+	assert_int_equal(in.control_age_s, 60);
+	assert_true(in.control_same_lane);
+	verdict_row(&in, NULL, &v);
+	assert_int_equal(v.reason, RC_REASON_MAILBOX_ACCEPTED);
+	assert_true(v.final);
+}
+
+static void test_control_greylisted(void **state)
+{
+	struct world w;
+	struct evidence_domain d;
+	struct verdict_input in = { .domain = VERDICT_DOMAIN_MX, .attempts_max = 4 };
+
+	(void)state;
+	start(&w);
+	add_answer(&w, 250, "", "Ok");
+	add_control(&w, RANDOM, 450, "4.2.0", "Greylisted");
+	evidence_domain(rules, NULL, &w.report, &d);
+	assert_int_equal(d.control, VERDICT_CONTROL_UNDECIDED);
+	assert_int_equal(d.control_local_len, 3);
+	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
+	assert_int_equal(in.control, VERDICT_CONTROL_UNDECIDED);
+	/* what was known of the domain before outweighs an undecided control */
+	in.control = VERDICT_CONTROL_REFUSED;
+	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
+	assert_int_equal(in.control, VERDICT_CONTROL_REFUSED);
+	/* a refusal for our address, or without a reply, decides nothing */
+	set_reply(w.controls[0].reply, 554, "5.7.1", "blocked using zen.spamhaus.org");
+	evidence_domain(rules, NULL, &w.report, &d);
+	assert_int_equal(d.control, VERDICT_CONTROL_UNDECIDED);
+	w.controls[0].failure = ROLLCALL__FAILURE__FAILURE_TIMEOUT;
+	evidence_domain(rules, NULL, &w.report, &d);
+	assert_int_equal(d.control, VERDICT_CONTROL_UNDECIDED);
+	/* an accepted one outweighs a refused one */
+	w.controls[0].failure = ROLLCALL__FAILURE__FAILURE_NONE;
+	set_reply(w.controls[0].reply, 250, "", "Ok");
+	add_control(&w, RANDOM, 550, "5.1.1", "User unknown");
+	evidence_domain(rules, NULL, &w.report, &d);
+	assert_int_equal(d.control, VERDICT_CONTROL_ACCEPTED);
+	assert_null(d.control_local);
+}
+
+static void test_refused_alike(void **state)
+{
+	struct world w;
+	struct evidence_domain d;
+	struct verdict_input in = { .domain = VERDICT_DOMAIN_MX, .attempts_max = 4 };
+	struct verdict v;
+
+	(void)state;
+	start(&w);
+	for (int i = 0; i < 3; i++)
+		add_answer(&w, 550, "5.4.1", "Recipient address rejected: Access denied");
+	add_control(&w, POSTMASTER, 550, "5.4.1", "Recipient address rejected: Access denied");
+	evidence_domain(rules, "microsoft365", &w.report, &d);
+	assert_int_equal(d.postmaster, VERDICT_POSTMASTER_REFUSED);
+	assert_int_equal(d.control, VERDICT_CONTROL_UNKNOWN);
+	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
+	assert_true(in.postmaster_alike);
+	assert_int_equal(in.refused_alike, 3);
+	verdict_row(&in, NULL, &v);
+	assert_int_equal(v.reason, RC_REASON_REJECTS_ALL);
+	set_reply(w.controls[0].reply, 250, "", "ok");
+	evidence_domain(rules, NULL, &w.report, &d);
+	assert_true(d.accepted);
+	memset(&in, 0, sizeof(in));
+	in.domain = VERDICT_DOMAIN_MX;
+	in.attempts_max = 4;
+	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
+	verdict_row(&in, NULL, &v);
+	assert_int_equal(v.reason, RC_REASON_MAILBOX_NOT_FOUND);
+}
+
+/* What a broken or hostile worker may send. */
+static void test_out_of_range(void **state)
+{
+	struct world w;
+	struct verdict_answer a;
+
+	(void)state;
+	start(&w);
+	add_answer(&w, 9999, "", "x")->stage = (Rollcall__Stage)77;
+	evidence_answer(rules, NULL, w.answer_list[0], &a);
+	assert_int_equal(a.failure, VERDICT_FAILURE_NOT_PROBED);
+	assert_int_equal(a.stage, RC_STAGE_UNSET);
+	w.answers[0].reply = NULL;
+	evidence_answer(rules, NULL, w.answer_list[0], &a);
+	assert_int_equal(a.failure, VERDICT_FAILURE_NOT_PROBED);
+	w.answers[0].failure = (Rollcall__Failure)99;
+	evidence_answer(rules, NULL, w.answer_list[0], &a);
+	assert_int_equal(a.failure, VERDICT_FAILURE_NOT_PROBED);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_control_refused), cmocka_unit_test(test_control_greylisted),
+					    cmocka_unit_test(test_refused_alike), cmocka_unit_test(test_out_of_range) };
+
+	return cmocka_run_group_tests(tests, load, unload);
+}
