@@ -100,6 +100,13 @@ static uint32_t session_most(const struct probe *p)
 		most = p->provider->recipients_per_session;
 	if (p->session_most && p->session_most < most)
 		most = p->session_most;
+	if (p->config->pace) {
+		/* What a minute allows, so that one session does not take more than it. */
+		uint32_t minute = b && b->recipients_per_minute ? b->recipients_per_minute : PROBE_MINUTE;
+
+		if (minute < most)
+			most = minute;
+	}
 	return most;
 }
 
@@ -274,26 +281,23 @@ static void back_off(struct probe *p, uint64_t now_ms)
 }
 
 /* The server answers to get rid of us: what it said since then counts for nothing, and we go. */
-static void starve(struct probe *p, uint64_t since_ms, uint64_t now_ms)
+static void starve(struct probe *p, uint32_t since, uint64_t now_ms)
 {
-	int64_t since = probe_wall(p, since_ms);
-
 	p->starved = true;
 	for (uint16_t i = 0; i < p->rcpt_n; i++) {
 		struct probe_rcpt *r = &p->rcpts[i];
 
 		if (r->state == RCPT_HELD || r->state == RCPT_READY || r->state == RCPT_WAITING)
-			r->answer.suspect = r->answer.suspect || r->answer.at_ms >= since;
+			r->answer.suspect = r->answer.suspect || r->order >= since;
 	}
 	back_off(p, now_ms);
 }
 
 /*
  * Watches for the pattern of DESIGN 3: odd answers after a run of clear ones. A 421 ends its session and is not seen here.
- * Returns true where this answer is the one that shows it; `*ret_since_ms`: since when.
+ * Returns true where this answer is the one that shows it; `*ret_since`: the first odd one.
  */
-static bool watch(struct probe *p, const struct rc_classification *c, const Rollcall__Reply *reply, uint64_t now_ms,
-		  uint64_t *ret_since_ms)
+static bool watch(struct probe *p, const struct rc_classification *c, const Rollcall__Reply *reply, uint32_t *ret_since)
 {
 	bool yes = reply->code / 100 == 2 && reply->code != 252;
 	uint32_t hash;
@@ -305,16 +309,16 @@ static bool watch(struct probe *p, const struct rc_classification *c, const Roll
 	}
 	if (p->clear_run < PROBE_STARVE_RUN || c->category == RC_CATEGORY_GREYLISTED)
 		return false;
-	*ret_since_ms = now_ms;
+	*ret_since = p->order;
 	if (reply->code == 252 || reply->code == 503 || reply->code == 530)
 		return true;
 	hash = hash_reply(reply);
 	if (p->odd_run == 0 || hash != p->odd_hash) {
 		p->odd_run = 0;
 		p->odd_hash = hash;
-		p->odd_since_ms = now_ms;
+		p->odd_since = p->order;
 	}
-	*ret_since_ms = p->odd_since_ms;
+	*ret_since = p->odd_since;
 	return ++p->odd_run >= PROBE_STARVE_UNIFORM;
 }
 
@@ -364,7 +368,7 @@ static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *
 {
 	struct rc_classification class;
 	bool accepted, suspect;
-	uint64_t since_ms = now_ms;
+	uint32_t since = 0;
 	int hold = -1;
 
 	if (r->state != RCPT_OFFERED)
@@ -381,7 +385,8 @@ static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *
 	r->answer.took_ms = (uint32_t)(now_ms - p->sent_ms);
 	if (class.retry_after_s > 0)
 		r->answer.retry_after_ms = (uint32_t)class.retry_after_s * 1000;
-	suspect = watch(p, &class, reply, now_ms, &since_ms);
+	r->order = ++p->order;
+	suspect = watch(p, &class, reply, &since);
 
 	accepted = class.category == RC_CATEGORY_ACCEPTED || class.category == RC_CATEGORY_FORWARDED;
 	if (!suspect && p->shard->control == ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED &&
@@ -404,7 +409,7 @@ static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *
 	}
 	p->throttle_run = is_throttling(&class) && !class.names_mailbox ? p->throttle_run + 1 : 0;
 	if (suspect)
-		starve(p, since_ms, now_ms);
+		starve(p, since, now_ms);
 	else if (p->throttle_run >= PROBE_STARVE_UNIFORM)
 		back_off(p, now_ms);
 }

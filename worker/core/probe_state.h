@@ -24,6 +24,7 @@ enum {
 	PROBE_LEAVE_MS = 3000,        /* before the end of its life: time for QUIT and the last part */
 	PROBE_PART_MS = 1000,         /* an answer waits no longer for its part */
 	PROBE_REJECTIONS = 9,         /* FACTS: Postfix makes every reply wait from the 10th on */
+	PROBE_MINUTE = 30,            /* recipients, where the budget says nothing; the pacer has the same */
 	PROBE_LOCAL_TRIES = 4,        /* short retries of one recipient */
 	PROBE_SMALLER_TRIES = 8,      /* times one recipient may be turned away for the size of the batch */
 	PROBE_CONNECTIONS_SPARE = 24, /* connections beyond one a recipient */
@@ -58,6 +59,7 @@ struct probe_rcpt {
 	Rollcall__Answer answer;
 	struct probe_talk *talk;  /* where it was answered; NULL: nowhere */
 	uint64_t due_ms;
+	uint32_t order;           /* which answer of the shard it is, from 1 */
 	uint16_t next;            /* in line; PROBE_NOBODY: the last */
 	uint8_t state;
 	uint8_t local_tries;
@@ -149,7 +151,8 @@ struct probe {
 	uint32_t throttle_run;
 	uint32_t odd_run;
 	uint32_t odd_hash;
-	uint64_t odd_since_ms;
+	uint32_t odd_since;      /* order of the first odd one */
+	uint32_t order;          /* answers so far */
 
 	/* parts */
 	struct probe_talk *talks, *talks_last;
