@@ -89,8 +89,10 @@ behaviour = private_mx
 class World:
     def __init__(self, folder, *flags):
         self.stats_path = folder / "stats.json"
+        self.control = f"/tmp/mailworld-test-{os.getpid()}"
         self.process = subprocess.Popen(
-            [MAILWORLD, "--dns", "127.0.0.1:0", "--smtp-port", "0", "--stats", str(self.stats_path), *flags],
+            [MAILWORLD, "--dns", "127.0.0.1:0", "--smtp-port", "0", "--stats", str(self.stats_path),
+             "--control", self.control, *flags],
             stdout=subprocess.PIPE, text=True)
         words = self.process.stdout.readline().split()
         assert words[:2] == ["mailworld", "ready"]
@@ -99,8 +101,9 @@ class World:
         self.dns_port = int(ready["dns"].split(":")[1])
 
     def stats(self):
-        self.process.send_signal(signal.SIGUSR1)
-        return json.loads(self.process.stdout.readline())
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(self.control)
+            return json.load(connection.makefile())
 
     def session(self, host, source="127.0.0.1", helo="probe.test"):
         client = smtplib.SMTP(timeout=10, source_address=(source, 0), local_hostname=helo)
@@ -155,7 +158,8 @@ class World:
 
     def close(self):
         self.process.terminate()
-        self.process.wait(10)
+        said = self.process.communicate(timeout=10)[0].splitlines()[-1]
+        assert json.loads(said) == json.loads(self.stats_path.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -309,7 +313,8 @@ def test_dns(world, name, kind, expected, tcp):
 
 def test_counters(world):
     stats = world.stats()
-    assert json.loads(world.stats_path.read_text())["sessions"] == stats["sessions"]
+    world.process.send_signal(signal.SIGUSR1)
+    assert json.loads(world.process.stdout.readline())["sessions"] == stats["sessions"]
     assert stats["by_source"]["127.0.0.1"]["sessions"] > 0
     assert sum(stats["sessions_by_mx"].values()) == stats["sessions"]
     assert sum(stats["sessions_by_recipients"].values()) + stats["sessions_open"] == stats["sessions"]

@@ -543,7 +543,7 @@ static int bound_socket(int type, uint32_t ip, uint16_t *port, struct rc_error *
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(*port), .sin_addr.s_addr = htonl(ip) };
 	socklen_t len = sizeof(address);
-	int on = 1, fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int on = 1, off = 0, fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	char text[32];
 
 	snprintf(text, sizeof(text), "%u.%u.%u.%u:%u", ip >> 24, ip >> 16 & 255, ip >> 8 & 255, ip & 255, *port);
@@ -551,15 +551,17 @@ static int bound_socket(int type, uint32_t ip, uint16_t *port, struct rc_error *
 		rc_error_set(err, RC_DENIED, "mailworld listens on loopback addresses only, not on %s", text);
 		goto failed;
 	}
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	/* Not for UDP, where it would let two of us share one port. */
+	if (fd < 0 || (type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0) ||
 	    bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    getsockname(fd, (struct sockaddr *)&address, &len) < 0) {
 		os_error(err, "cannot listen on", text);
 		goto failed;
 	}
 	if (type == SOCK_STREAM) {
-		/* Accepted sockets inherit it. */
+		/* Accepted sockets inherit both: replies leave at once, and carry the acknowledgement of what they answer. */
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off));
 		if (listen(fd, BACKLOG) < 0) {
 			os_error(err, "cannot listen on", text);
 			goto failed;
