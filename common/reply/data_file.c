@@ -8,7 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum rc_status rc_data_file_open(struct rc_data_file *f, const char *path, const char *leaf, struct rc_error *err)
+enum rc_status rc_data_file_open(struct rc_data_file *f, const char *path, const char *leaf,
+				 struct rc_error *err)
 {
 	struct stat st;
 	size_t room = strlen(path) + strlen(leaf) + 2;
@@ -26,12 +27,13 @@ enum rc_status rc_data_file_open(struct rc_data_file *f, const char *path, const
 		snprintf(f->own_name, room, "%s", path);
 	in = fopen(f->own_name, "re");
 	if (!in || fstat(fileno(in), &st) != 0) {
-		status = rc_error_set(err, errno == ENOENT ? RC_NOT_FOUND : RC_UNAVAILABLE, "%s: cannot be read: %s", f->own_name,
-				      strerror(errno));
+		status = rc_error_set(err, errno == ENOENT ? RC_NOT_FOUND : RC_UNAVAILABLE,
+				      "%s: cannot be read: %s", f->own_name, strerror(errno));
 		goto out;
 	}
 	if (!S_ISREG(st.st_mode) || st.st_size > RC_DATA_FILE_MAX) {
-		status = rc_error_set(err, RC_LIMIT, "%s: is not a file of at most %d MiB", f->own_name, RC_DATA_FILE_MAX >> 20);
+		status = rc_error_set(err, RC_LIMIT, "%s: is not a file of at most %d MiB",
+				      f->own_name, RC_DATA_FILE_MAX >> 20);
 		goto out;
 	}
 	f->own = malloc((size_t)st.st_size + 1);
@@ -41,7 +43,8 @@ enum rc_status rc_data_file_open(struct rc_data_file *f, const char *path, const
 	}
 	len = fread(f->own, 1, (size_t)st.st_size, in);
 	if (ferror(in)) {
-		status = rc_error_set(err, RC_UNAVAILABLE, "%s: cannot be read: %s", f->own_name, strerror(errno));
+		status = rc_error_set(err, RC_UNAVAILABLE, "%s: cannot be read: %s", f->own_name,
+				      strerror(errno));
 		goto out;
 	}
 	f->name = f->own_name;
@@ -91,7 +94,8 @@ int rc_data_file_next(struct rc_data_file *f, struct rc_error *err)
 		if (start == stop || *start == '#')
 			continue;
 		if ((size_t)(stop - start) >= sizeof(f->text)) {
-			rc_data_file_wrong(f, err, "the line is longer than %d octets", RC_DATA_LINE_MAX - 1);
+			rc_data_file_wrong(f, err, "the line is longer than %d octets",
+					   RC_DATA_LINE_MAX - 1);
 			return -1;
 		}
 		if (memchr(start, '\0', (size_t)(stop - start))) {
@@ -105,7 +109,8 @@ int rc_data_file_next(struct rc_data_file *f, struct rc_error *err)
 	return 0;
 }
 
-enum rc_status rc_data_file_wrong(const struct rc_data_file *f, struct rc_error *err, const char *format, ...)
+enum rc_status rc_data_file_wrong(const struct rc_data_file *f, struct rc_error *err,
+				  const char *format, ...)
 {
 	char text[RC_ERROR_MAX / 2];
 	va_list args;

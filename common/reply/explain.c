@@ -24,7 +24,8 @@ static size_t unescape(char *s, size_t len)
 	return used;
 }
 
-/* A JSON string of octets that may be no UTF-8: jansson refuses those, so each that does not fit becomes U+FFFD. */
+/* A JSON string of octets that may be no UTF-8: jansson refuses those, so each that does not fit
+ * becomes U+FFFD. */
 static json_t *legible(const char *s, size_t len)
 {
 	json_t *value = json_stringn(s, len);
@@ -37,7 +38,10 @@ static json_t *legible(const char *s, size_t len)
 	if (!out)
 		return NULL;
 	for (size_t i = 0; i < len;) {
-		size_t n = (uint8_t)s[i] < 0x80 ? 1 : (uint8_t)s[i] < 0xe0 ? 2 : (uint8_t)s[i] < 0xf0 ? 3 : 4;
+		size_t n = (uint8_t)s[i] < 0x80	  ? 1
+			   : (uint8_t)s[i] < 0xe0 ? 2
+			   : (uint8_t)s[i] < 0xf0 ? 3
+						  : 4;
 		json_t *one = i + n <= len ? json_stringn(s + i, n) : NULL;
 
 		if (one) {
@@ -61,8 +65,8 @@ static json_t *text_or_null(const char *s)
 	return s && *s ? json_string(s) : json_null();
 }
 
-bool rc_explain_line(const struct rc_rules *rules, enum rc_stage stage, const char *provider, const char *line, size_t len, bool why,
-		     struct rc_buf *out)
+bool rc_explain_line(const struct rc_rules *rules, enum rc_stage stage, const char *provider,
+		     const char *line, size_t len, bool why, struct rc_buf *out)
 {
 	struct rc_classification c;
 	struct rc_reply_view view = { .stage = stage, .provider = provider };
@@ -86,18 +90,23 @@ bool rc_explain_line(const struct rc_rules *rules, enum rc_stage stage, const ch
 		reason = rc_reply_reason(&c, view.code);
 	} else {
 		/* no reply at all: what a server says outside the protocol */
-		c = (struct rc_classification){ .fault = RC_FAULT_UNCLEAR, .category = RC_CATEGORY_UNCLEAR, .retry_after_s = -1 };
+		c = (struct rc_classification){ .fault = RC_FAULT_UNCLEAR,
+						.category = RC_CATEGORY_UNCLEAR,
+						.retry_after_s = -1 };
 		reason = RC_REASON_PROTOCOL_ERROR;
 	}
 	if (json_object_set_new(object, "reply", legible(line, len)) ||
-	    json_object_set_new(object, "code", view.code ? json_integer((json_int_t)view.code) : json_null()) ||
+	    json_object_set_new(object, "code",
+				view.code ? json_integer((json_int_t)view.code) : json_null()) ||
 	    json_object_set_new(object, "enhanced", text_or_null(enhanced)) ||
 	    json_object_set_new(object, "fault", text_or_null(rc_fault_name(c.fault))) ||
 	    json_object_set_new(object, "category", text_or_null(rc_category_name(c.category))) ||
 	    json_object_set_new(object, "rule", text_or_null(c.rule)) ||
-	    json_object_set_new(object, "status", text_or_null(rc_result_status_name(rc_reason_status(reason)))) ||
+	    json_object_set_new(object, "status",
+				text_or_null(rc_result_status_name(rc_reason_status(reason)))) ||
 	    json_object_set_new(object, "reason", text_or_null(rc_reason_name(reason))) ||
-	    json_object_set_new(object, "retry_after_s", c.retry_after_s >= 0 ? json_integer(c.retry_after_s) : json_null()))
+	    json_object_set_new(object, "retry_after_s",
+				c.retry_after_s >= 0 ? json_integer(c.retry_after_s) : json_null()))
 		goto out;
 	if (why) {
 		const char *names[NAMES_MAX];

@@ -1,5 +1,6 @@
 /*
- * explain - what the rules say of one SMTP reply, as the line of JSON that `rollcall explain` prints.
+ * explain - what the rules say of one SMTP reply, as the line of JSON that `rollcall explain`
+ * prints.
  *
  * Allocates its answer; otherwise like reply_rules.h.
  */
@@ -12,11 +13,11 @@
 #include "common/reply/reply_rules.h"
 
 /*
- * Classifies `line` (one reply; the two characters \n stand between the lines of a multi-line one) and appends one object
- * and a newline to `out`. `why`: with "beat", the rules that matched but did not speak. False: no memory, `out` as before.
- * Octets that are not UTF-8 appear as U+FFFD.
+ * Classifies `line` (one reply; the two characters \n stand between the lines of a multi-line one)
+ * and appends one object and a newline to `out`. `why`: with "beat", the rules that matched but did
+ * not speak. False: no memory, `out` as before. Octets that are not UTF-8 appear as U+FFFD.
  */
-bool rc_explain_line(const struct rc_rules *rules, enum rc_stage stage, const char *provider, const char *line, size_t len, bool why,
-		     struct rc_buf *out);
+bool rc_explain_line(const struct rc_rules *rules, enum rc_stage stage, const char *provider,
+		     const char *line, size_t len, bool why, struct rc_buf *out);
 
 #endif

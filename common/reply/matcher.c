@@ -1,4 +1,5 @@
-/* See matcher.h. The alphabet is folded to the octets that occur in words, so that the table of transitions stays small. */
+/* See matcher.h. The alphabet is folded to the octets that occur in words, so that the table of
+ * transitions stays small. */
 #include "common/reply/matcher.h"
 
 #include <stdlib.h>
@@ -9,12 +10,13 @@ struct rc_matcher {
 	size_t *lens;
 	size_t n, room;
 	/* compiled */
-	uint8_t fold[256];     /* octet -> column; 0: occurs in no word */
+	uint8_t fold[256]; /* octet -> column; 0: occurs in no word */
 	unsigned columns;
-	uint16_t *next;        /* [state * columns + column] */
-	int32_t *word_at;      /* [state]: the word that ends here, or -1 */
-	uint16_t *report;      /* [state]: the nearest state at or behind it where a word ends; 0: none */
-	uint16_t *behind;      /* [state]: the same, itself left out */
+	uint16_t *next;	  /* [state * columns + column] */
+	int32_t *word_at; /* [state]: the word that ends here, or -1 */
+	uint16_t
+	    *report; /* [state]: the nearest state at or behind it where a word ends; 0: none */
+	uint16_t *behind; /* [state]: the same, itself left out */
 };
 
 struct rc_matcher *rc_matcher_new(void)
@@ -122,7 +124,8 @@ bool rc_matcher_compile(struct rc_matcher *m)
 		}
 		m->word_at[s] = (int32_t)i;
 	}
-	/* Breadth first: a state's failure state is nearer to the root and complete when its turn comes. */
+	/* Breadth first: a state's failure state is nearer to the root and complete when its turn
+	 * comes. */
 	for (unsigned c = 1; c < m->columns; c++)
 		if (m->next[c])
 			queue[tail++] = m->next[c];
@@ -150,8 +153,8 @@ out:
 	return ok;
 }
 
-void rc_matcher_scan(const struct rc_matcher *m, const char *text, size_t len, uint64_t *seen, void (*found)(void *ctx, int word),
-		     void *ctx)
+void rc_matcher_scan(const struct rc_matcher *m, const char *text, size_t len, uint64_t *seen,
+		     void (*found)(void *ctx, int word), void *ctx)
 {
 	size_t s = 0;
 

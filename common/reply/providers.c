@@ -20,13 +20,21 @@ struct block {
 struct rc_providers {
 	struct block **blocks;
 	size_t n;
-	struct block *fallback;  /* [default]; one of blocks, or own_default */
+	struct block *fallback; /* [default]; one of blocks, or own_default */
 	struct block own_default;
 };
 
 static const struct rc_provider standard = {
-	.name = "default", .label = "other servers", .honesty = RC_HONEST, .connections = 2, .recipients_per_session = 10,
-	.rejections_per_session = 9, .recipients_per_minute = 30, .lanes = 1, .greylist_retry_s = -1, .sample_per_mille = 1000,
+	.name = "default",
+	.label = "other servers",
+	.honesty = RC_HONEST,
+	.connections = 2,
+	.recipients_per_session = 10,
+	.rejections_per_session = 9,
+	.recipients_per_minute = 30,
+	.lanes = 1,
+	.greylist_retry_s = -1,
+	.sample_per_mille = 1000,
 };
 
 /* One row a number of the file. */
@@ -36,16 +44,19 @@ static const struct number {
 	long low, high;
 } numbers[] = {
 	{ "connections", offsetof(struct rc_provider, connections), 1, 1000 },
-	{ "connections_per_minute", offsetof(struct rc_provider, connections_per_minute), 0, 100000 },
+	{ "connections_per_minute", offsetof(struct rc_provider, connections_per_minute), 0,
+	  100000 },
 	{ "recipients_per_session", offsetof(struct rc_provider, recipients_per_session), 1, 100 },
 	{ "rejections_per_session", offsetof(struct rc_provider, rejections_per_session), 1, 100 },
-	{ "recipients_per_minute", offsetof(struct rc_provider, recipients_per_minute), 1, 1000000 },
+	{ "recipients_per_minute", offsetof(struct rc_provider, recipients_per_minute), 1,
+	  1000000 },
 	{ "lanes", offsetof(struct rc_provider, lanes), 1, 1000 },
 	{ "greylist_retry", offsetof(struct rc_provider, greylist_retry_s), -1, 172800 },
 	{ "sample_per_mille", offsetof(struct rc_provider, sample_per_mille), 0, 1000 },
 };
 
-static enum rc_status set_honesty(const struct rc_data_file *f, struct block *b, const char *value, struct rc_error *err)
+static enum rc_status set_honesty(const struct rc_data_file *f, struct block *b, const char *value,
+				  struct rc_error *err)
 {
 	if (strcmp(value, "honest") == 0)
 		b->p.honesty = RC_HONEST;
@@ -54,29 +65,34 @@ static enum rc_status set_honesty(const struct rc_data_file *f, struct block *b,
 	else if (strcmp(value, "misleading") == 0)
 		b->p.honesty = RC_MISLEADING;
 	else
-		return rc_data_file_wrong(f, err, "honesty is honest, inconsistent or misleading, not \"%s\"", value);
+		return rc_data_file_wrong(
+		    f, err, "honesty is honest, inconsistent or misleading, not \"%s\"", value);
 	return RC_OK;
 }
 
 static bool is_pattern(const char *s, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		if (!((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= '0' && s[i] <= '9') || strchr("-._*", s[i])))
+		if (!((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= '0' && s[i] <= '9') ||
+		      strchr("-._*", s[i])))
 			return false;
 	return len > 0;
 }
 
 /* Blank-separated patterns. */
-static enum rc_status add_patterns(const struct rc_data_file *f, const char *what, char **list, size_t *n, const char *value,
-				   bool stars, struct rc_error *err)
+static enum rc_status add_patterns(const struct rc_data_file *f, const char *what, char **list,
+				   size_t *n, const char *value, bool stars, struct rc_error *err)
 {
 	while (*value) {
 		size_t len = strcspn(value, " \t");
 
 		if (!is_pattern(value, len) || (!stars && memchr(value, '*', len)))
-			return rc_data_file_wrong(f, err, "%s: \"%.*s\" is no host name in lower case", what, (int)len, value);
+			return rc_data_file_wrong(f, err,
+						  "%s: \"%.*s\" is no host name in lower case",
+						  what, (int)len, value);
 		if (*n == PATTERNS_MAX)
-			return rc_data_file_wrong(f, err, "%s: more than %d names", what, PATTERNS_MAX);
+			return rc_data_file_wrong(f, err, "%s: more than %d names", what,
+						  PATTERNS_MAX);
 		list[*n] = strndup(value, len);
 		if (!list[*n])
 			return rc_error_set(err, RC_NO_MEMORY, "%s: no memory to read it", f->name);
@@ -87,7 +103,8 @@ static enum rc_status add_patterns(const struct rc_data_file *f, const char *wha
 	return RC_OK;
 }
 
-static enum rc_status set(const struct rc_data_file *f, struct block *b, const char *key, const char *value, struct rc_error *err)
+static enum rc_status set(const struct rc_data_file *f, struct block *b, const char *key,
+			  const char *value, struct rc_error *err)
 {
 	if (!*value)
 		return rc_data_file_wrong(f, err, "%s has no value", key);
@@ -115,8 +132,9 @@ static enum rc_status set(const struct rc_data_file *f, struct block *b, const c
 			continue;
 		number = strtol(value, &end, 10);
 		if (*end || number < numbers[i].low || number > numbers[i].high)
-			return rc_data_file_wrong(f, err, "%s is a number from %ld to %ld, not \"%s\"", key, numbers[i].low,
-						  numbers[i].high, value);
+			return rc_data_file_wrong(f, err,
+						  "%s is a number from %ld to %ld, not \"%s\"", key,
+						  numbers[i].low, numbers[i].high, value);
 		small = (int32_t)number;
 		memcpy((char *)&b->p + numbers[i].offset, &small, sizeof(small));
 		return RC_OK;
@@ -138,7 +156,8 @@ static void block_free(struct block *b)
 }
 
 /* What a block does not say stands in [default], if that came before, else in `standard`. */
-static enum rc_status open_block(struct rc_providers *all, const struct rc_data_file *f, char *text, struct rc_error *err)
+static enum rc_status open_block(struct rc_providers *all, const struct rc_data_file *f, char *text,
+				 struct rc_error *err)
 {
 	size_t len = strlen(text);
 	struct block *b;
@@ -146,11 +165,15 @@ static enum rc_status open_block(struct rc_providers *all, const struct rc_data_
 
 	if (len < 3 || text[len - 1] != ']' || len - 2 > NAME_LEN ||
 	    strspn(text + 1, "abcdefghijklmnopqrstuvwxyz0123456789-_") != len - 2)
-		return rc_data_file_wrong(f, err, "a block begins with [name]: small letters, digits, - and _ (at most %d)", NAME_LEN);
+		return rc_data_file_wrong(
+		    f, err,
+		    "a block begins with [name]: small letters, digits, - and _ (at most %d)",
+		    NAME_LEN);
 	text[len - 1] = '\0';
 	for (size_t i = 0; i < all->n; i++)
 		if (strcmp(all->blocks[i]->p.name, text + 1) == 0)
-			return rc_data_file_wrong(f, err, "[%s] stands in line %u already", text + 1, all->blocks[i]->line);
+			return rc_data_file_wrong(f, err, "[%s] stands in line %u already",
+						  text + 1, all->blocks[i]->line);
 	if (all->n == PROVIDERS_MAX)
 		return rc_data_file_wrong(f, err, "more than %d providers", PROVIDERS_MAX);
 	more = realloc(all->blocks, (all->n + 1) * sizeof(*more));
@@ -174,7 +197,8 @@ static enum rc_status open_block(struct rc_providers *all, const struct rc_data_
 	return RC_OK;
 }
 
-static enum rc_status read_all(struct rc_data_file *f, struct rc_providers **ret, struct rc_error *err)
+static enum rc_status read_all(struct rc_data_file *f, struct rc_providers **ret,
+			       struct rc_error *err)
 {
 	struct rc_providers *all = calloc(1, sizeof(*all));
 	struct block *b = NULL;
@@ -194,7 +218,8 @@ static enum rc_status read_all(struct rc_data_file *f, struct rc_providers **ret
 		}
 		if (f->text[0] == '[') {
 			if (b && b != all->fallback && !b->n_mx)
-				status = rc_data_file_wrong(f, err, "[%s] before this line names no mx", b->p.name);
+				status = rc_data_file_wrong(
+				    f, err, "[%s] before this line names no mx", b->p.name);
 			else
 				status = open_block(all, f, f->text, err);
 			if (!status)
@@ -203,7 +228,8 @@ static enum rc_status read_all(struct rc_data_file *f, struct rc_providers **ret
 		}
 		equals = strchr(f->text, '=');
 		if (!b || !equals) {
-			status = rc_data_file_wrong(f, err, b ? "key = value is expected" : "a [name] is expected first");
+			status = rc_data_file_wrong(
+			    f, err, b ? "key = value is expected" : "a [name] is expected first");
 			break;
 		}
 		for (char *p = equals; p > f->text && (p[-1] == ' ' || p[-1] == '\t'); p--)
@@ -222,7 +248,8 @@ static enum rc_status read_all(struct rc_data_file *f, struct rc_providers **ret
 	return RC_OK;
 }
 
-enum rc_status rc_providers_load(const char *path, struct rc_providers **ret_providers, struct rc_error *err)
+enum rc_status rc_providers_load(const char *path, struct rc_providers **ret_providers,
+				 struct rc_error *err)
 {
 	struct rc_data_file f;
 	enum rc_status status = rc_data_file_open(&f, path, "providers", err);
@@ -234,8 +261,8 @@ enum rc_status rc_providers_load(const char *path, struct rc_providers **ret_pro
 	return status;
 }
 
-enum rc_status rc_providers_parse(const char *name, const char *data, size_t len, struct rc_providers **ret_providers,
-				  struct rc_error *err)
+enum rc_status rc_providers_parse(const char *name, const char *data, size_t len,
+				  struct rc_providers **ret_providers, struct rc_error *err)
 {
 	struct rc_data_file f;
 
@@ -284,8 +311,10 @@ static bool lists_domain(const struct block *b, const char *domain)
 	return false;
 }
 
-/* The longest pattern that fits decides; a block that names the domain goes before all that do not. */
-const struct rc_provider *rc_providers_match(const struct rc_providers *providers, const char *mx_host, const char *domain)
+/* The longest pattern that fits decides; a block that names the domain goes before all that do not.
+ */
+const struct rc_provider *rc_providers_match(const struct rc_providers *providers,
+					     const char *mx_host, const char *domain)
 {
 	size_t len = mx_host ? strlen(mx_host) : 0, best_weight = 0;
 	const struct block *best = NULL;

@@ -1,8 +1,9 @@
 /*
  * reason - the codes that a row's result can carry, and what follows from each.
  *
- * One table, used by the verdict, the API, the CLI and the docs. The numbers are stored in PostgreSQL and never change; new
- * codes go to the end. All text is static. Nothing here allocates or fails.
+ * One table, used by the verdict, the API, the CLI and the docs. The numbers are stored in
+ * PostgreSQL and never change; new codes go to the end. All text is static. Nothing here allocates
+ * or fails.
  */
 #ifndef RC_REPLY_REASON_H
 #define RC_REPLY_REASON_H
@@ -20,7 +21,13 @@ enum rc_result_status {
 	RC_RESULT_SKIPPED = 7
 };
 
-enum rc_grade { RC_GRADE_UNSET = 0, RC_GRADE_VALID = 1, RC_GRADE_RISKY = 2, RC_GRADE_UNKNOWN = 3, RC_GRADE_INVALID = 4 };
+enum rc_grade {
+	RC_GRADE_UNSET = 0,
+	RC_GRADE_VALID = 1,
+	RC_GRADE_RISKY = 2,
+	RC_GRADE_UNKNOWN = 3,
+	RC_GRADE_INVALID = 4
+};
 
 enum rc_reason {
 	RC_REASON_UNSET = 0,
@@ -67,7 +74,7 @@ enum rc_reason {
 	RC_REASON_BLANK = 41,
 	RC_REASON_CANCELLED = 42,
 	RC_REASON_NOT_PROBED = 43,
-	RC_REASON_COUNT  /* one more than the last */
+	RC_REASON_COUNT /* one more than the last */
 };
 
 /* "mailbox_accepted"; "" for a number that is no reason. */

@@ -4,7 +4,8 @@
 #include <string.h>
 
 static const char *const faults[RC_FAULT_COUNT] = {
-	[RC_FAULT_NONE] = "none", [RC_FAULT_RECIPIENT] = "recipient", [RC_FAULT_DOMAIN] = "domain", [RC_FAULT_SENDER] = "sender",
+	[RC_FAULT_NONE] = "none",	    [RC_FAULT_RECIPIENT] = "recipient",
+	[RC_FAULT_DOMAIN] = "domain",	    [RC_FAULT_SENDER] = "sender",
 	[RC_FAULT_TEMPORARY] = "temporary", [RC_FAULT_UNCLEAR] = "unclear",
 };
 
@@ -32,8 +33,10 @@ static const char *const categories[RC_CATEGORY_COUNT] = {
 
 enum { STAGES = RC_STAGE_QUIT + 1 };
 static const char *const stages[STAGES] = {
-	[RC_STAGE_DNS] = "dns", [RC_STAGE_CONNECT] = "connect", [RC_STAGE_GREETING] = "greeting", [RC_STAGE_EHLO] = "ehlo",
-	[RC_STAGE_STARTTLS] = "starttls", [RC_STAGE_MAIL] = "mail", [RC_STAGE_RCPT] = "rcpt", [RC_STAGE_QUIT] = "quit",
+	[RC_STAGE_DNS] = "dns",		  [RC_STAGE_CONNECT] = "connect",
+	[RC_STAGE_GREETING] = "greeting", [RC_STAGE_EHLO] = "ehlo",
+	[RC_STAGE_STARTTLS] = "starttls", [RC_STAGE_MAIL] = "mail",
+	[RC_STAGE_RCPT] = "rcpt",	  [RC_STAGE_QUIT] = "quit",
 };
 
 static const char *name_of(const char *const *names, int n, int i)
@@ -84,7 +87,8 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Octets of a three-digit code and the one separator behind it; 0: the line does not begin with one. */
+/* Octets of a three-digit code and the one separator behind it; 0: the line does not begin with
+ * one. */
 static size_t code_len(const char *s, const char *end, unsigned *ret_code)
 {
 	if (end - s < 3 || s[0] < '2' || s[0] > '5' || !is_digit(s[1]) || !is_digit(s[2]))
@@ -95,7 +99,8 @@ static size_t code_len(const char *s, const char *end, unsigned *ret_code)
 	return end - s > 3 ? 4 : 3;
 }
 
-/* RFC 3463: status-code = class "." subject "." detail, class 2, 4 or 5, the others at most three digits. */
+/* RFC 3463: status-code = class "." subject "." detail, class 2, 4 or 5, the others at most three
+ * digits. */
 static size_t enhanced_len(const char *s, const char *end)
 {
 	const char *p = s;
@@ -119,8 +124,8 @@ static size_t enhanced_len(const char *s, const char *end)
 	return (size_t)(p - s);
 }
 
-bool rc_reply_split(const char *line, size_t len, unsigned *ret_code, char ret_enhanced[16], char *ret_text, size_t max,
-		    size_t *ret_len)
+bool rc_reply_split(const char *line, size_t len, unsigned *ret_code, char ret_enhanced[16],
+		    char *ret_text, size_t max, size_t *ret_len)
 {
 	const char *p = line, *end = line + len;
 	size_t used = 0;

@@ -1,4 +1,5 @@
-/* See reply_rules.h: what follows from a classification, for the verdict and for whoever retries. */
+/* See reply_rules.h: what follows from a classification, for the verdict and for whoever retries.
+ */
 #include "common/reply/providers.h"
 #include "common/reply/reply_rules.h"
 
@@ -28,7 +29,9 @@ static enum rc_reason by_category(const struct rc_classification *c, unsigned co
 	case RC_CATEGORY_IP_BLOCKED:
 		return RC_REASON_IP_BLOCKED;
 	case RC_CATEGORY_POLICY:
-		return c->names_tls ? RC_REASON_TLS_FAILED : c->names_sender ? RC_REASON_SENDER_REJECTED : RC_REASON_POLICY_REJECTED;
+		return c->names_tls	 ? RC_REASON_TLS_FAILED
+		       : c->names_sender ? RC_REASON_SENDER_REJECTED
+					 : RC_REASON_POLICY_REJECTED;
 	case RC_CATEGORY_AUTH_REQUIRED:
 		return c->names_tls ? RC_REASON_TLS_FAILED : RC_REASON_AUTH_REQUIRED;
 	case RC_CATEGORY_CANNOT_VERIFY:
@@ -56,7 +59,8 @@ enum rc_reason rc_reply_reason(const struct rc_classification *c, unsigned code)
 {
 	enum rc_reason reason = by_category(c, code);
 
-	/* Whatever a rule file says: only a recipient's or a domain's fault, and only a 5xx, makes an address invalid. */
+	/* Whatever a rule file says: only a recipient's or a domain's fault, and only a 5xx, makes
+	 * an address invalid. */
 	if (rc_reason_status(reason) == RC_RESULT_INVALID) {
 		if (code < 500)
 			return RC_REASON_TEMPORARY_FAILURE;
@@ -75,7 +79,7 @@ bool rc_reply_review(const struct rc_classification *c, unsigned code)
 		return true;
 	case RC_REASON_SERVER_UNAVAILABLE:
 	case RC_REASON_TEMPORARY_FAILURE:
-		return true;  /* a lasting refusal that speaks of a passing trouble */
+		return true; /* a lasting refusal that speaks of a passing trouble */
 	default:
 		return code == 554 && c->fault != RC_FAULT_RECIPIENT;
 	}
@@ -89,12 +93,14 @@ int32_t rc_reply_not_before_s(const struct rc_classification *c, const struct rc
 		return c->retry_after_s;
 	if (c->greylist_min_s > 0)
 		wait = c->greylist_min_s;
-	else if (c->category == RC_CATEGORY_GREYLISTED && provider && provider->greylist_retry_s > 0)
+	else if (c->category == RC_CATEGORY_GREYLISTED && provider &&
+		 provider->greylist_retry_s > 0)
 		wait = provider->greylist_retry_s;
 	return wait;
 }
 
-int32_t rc_reply_short_retry_s(const struct rc_classification *c, const struct rc_provider *provider)
+int32_t rc_reply_short_retry_s(const struct rc_classification *c,
+			       const struct rc_provider *provider)
 {
 	int32_t wait;
 

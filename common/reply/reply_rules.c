@@ -1,6 +1,7 @@
 /*
- * See reply_rules.h. Parsing and ordering happen at load; what remains for a reply is one pass of the matcher over its folded
- * text, which marks the rules that might speak, and then the conditions of the marked ones in order until one holds.
+ * See reply_rules.h. Parsing and ordering happen at load; what remains for a reply is one pass of
+ * the matcher over its folded text, which marks the rules that might speak, and then the conditions
+ * of the marked ones in order until one holds.
  */
 #include "common/reply/reply_rules.h"
 
@@ -16,13 +17,13 @@
 
 enum {
 	RULES_MAX = 4096,
-	RULE_TEXT_MAX = 16384,  /* octets of one rule, its continuation lines included */
+	RULE_TEXT_MAX = 16384, /* octets of one rule, its continuation lines included */
 	NAME_MAX_LEN = 63,
-	ALTERNATIVES_MAX = 64,  /* of one condition */
-	PHRASES_MAX = 128,      /* of one rule */
-	PIECES_MAX = 6,         /* of one phrase */
-	GROUPS_MAX = 8,         /* text conditions of one rule */
-	GAP_MAX = 120           /* octets that a `*` may stand for */
+	ALTERNATIVES_MAX = 64, /* of one condition */
+	PHRASES_MAX = 128,     /* of one rule */
+	PIECES_MAX = 6,	       /* of one phrase */
+	GROUPS_MAX = 8,	       /* text conditions of one rule */
+	GAP_MAX = 120	       /* octets that a `*` may stand for */
 };
 
 /* "5.1.x", "4.7.500-699"; -1: any. `none`: the reply has no enhanced status. */
@@ -44,7 +45,7 @@ struct phrase {
 struct rule {
 	char name[NAME_MAX_LEN + 1];
 	unsigned line;
-	uint32_t stages;  /* a bit for each; 0: any */
+	uint32_t stages; /* a bit for each; 0: any */
 	struct code_pattern *codes;
 	size_t n_codes;
 	struct enhanced_pattern *enhanced;
@@ -57,7 +58,7 @@ struct rule {
 	enum rc_fault fault;
 	enum rc_category category;
 	bool mailbox, sender, tls;
-	int8_t strength;  /* of its text: 0 none, 1 weak, 2, 3 strong */
+	int8_t strength; /* of its text: 0 none, 1 weak, 2, 3 strong */
 	int32_t retry_s;
 	enum rc_greylist_key key;
 	char **over;
@@ -65,78 +66,84 @@ struct rule {
 	/* how specific, in the order of comparison */
 	unsigned words_len;
 	unsigned enhanced_weight, code_weight, stage_weight;
-	char *conditions;  /* as written, blanks folded: to find a second one alike */
+	char *conditions; /* as written, blanks folded: to find a second one alike */
 };
 
 struct rc_rules {
-	struct rule **rules;  /* most specific first */
+	struct rule **rules; /* most specific first */
 	size_t n, from_file;
 	struct rc_matcher *matcher;
-	/* [word]: rules for which it is reason enough to look; a flat list with a beginning for each word */
+	/* [word]: rules for which it is reason enough to look; a flat list with a beginning for
+	 * each word */
 	uint32_t *word_first;
 	uint16_t *word_rules;
-	uint64_t *base;       /* a bit for each rule without words */
+	uint64_t *base; /* a bit for each rule without words */
 	size_t bit_words;
 	char version[17];
 };
 
-/* What speaks where no rule of the file does: enhanced status (RFC 3463 and IANA's registry), then code (RFC 5321). */
+/* What speaks where no rule of the file does: enhanced status (RFC 3463 and IANA's registry), then
+ * code (RFC 5321). */
 static const char fallback_rules[] =
-	"fallback-2.5.2: code=252 -> none cannot_verify\n"
-	"fallback-251: code=251 -> none forwarded\n"
-	"fallback-2xx: code=2xx -> none accepted\n"
-	"fallback-3xx: code=3xx -> unclear protocol\n"
-	/* nothing before RCPT says a word of a mailbox */
-	"fallback-greeting-521: stage=connect,greeting,ehlo,mail code=521 -> domain routing\n"
-	"fallback-greeting-5xx: stage=connect,greeting code=5xx -> sender policy\n"
-	"fallback-early-4xx: stage=connect,greeting,ehlo,starttls,mail code=4xx -> temporary temporary\n"
-	"fallback-early-421: stage=connect,greeting,ehlo,starttls,mail code=421 -> temporary service_unavailable\n"
-	"fallback-early-530: stage=connect,greeting,ehlo,starttls,mail code=530 -> sender auth_required\n"
-	"fallback-early-protocol: stage=ehlo,starttls,mail code=500-504,555 -> sender protocol\n"
-	"fallback-ehlo-5xx: stage=ehlo code=5xx -> sender policy sender\n"
-	"fallback-mail-5xx: stage=mail code=5xx -> sender policy sender\n"
-	"fallback-starttls-5xx: stage=starttls code=5xx -> sender policy tls\n"
-	"fallback-quit: stage=quit code=4xx,5xx -> unclear unclear\n"
-	/* at RCPT, by enhanced status */
-	"fallback-5.1.1: stage=rcpt enhanced=5.1.1 code=5xx -> recipient mailbox_not_found mailbox\n"
-	"fallback-5.1.2: stage=rcpt enhanced=5.1.2 code=5xx -> domain routing\n"
-	"fallback-5.1.3: stage=rcpt enhanced=5.1.3 code=5xx -> recipient name_not_allowed mailbox\n"
-	"fallback-5.1.4: stage=rcpt enhanced=5.1.4,5.1.5 code=5xx -> unclear unclear\n"
-	"fallback-5.1.6: stage=rcpt enhanced=5.1.6 code=5xx -> recipient mailbox_not_found mailbox\n"
-	"fallback-551-5.1.x: stage=rcpt enhanced=5.1.1,5.1.6 code=551 -> recipient not_local mailbox\n"
-	"fallback-553-5.1.x: stage=rcpt enhanced=5.1.1,5.1.3 code=553 -> recipient name_not_allowed mailbox\n"
-	"fallback-5.1.7: stage=rcpt enhanced=5.1.7,5.1.8 code=5xx -> sender policy sender\n"
-	"fallback-5.1.10: stage=rcpt enhanced=5.1.10 code=550 -> recipient mailbox_not_found mailbox\n"
-	"fallback-5.1.10-null: stage=rcpt enhanced=5.1.10 code=556 -> domain routing\n"
-	"fallback-5.2.1: stage=rcpt enhanced=5.2.1 code=5xx -> recipient mailbox_disabled mailbox\n"
-	"fallback-5.2.2: stage=rcpt enhanced=5.2.2 code=5xx -> recipient mailbox_full mailbox\n"
-	"fallback-4.2.2: stage=rcpt enhanced=4.2.2,5.2.2 code=4xx -> recipient mailbox_full mailbox\n"
-	"fallback-5.2.3: stage=rcpt enhanced=5.2.3,5.3.4 code=5xx -> sender protocol\n"
-	"fallback-5.2.4: stage=rcpt enhanced=5.2.4 code=5xx -> unclear unclear\n"
-	"fallback-5.3: stage=rcpt enhanced=5.3.x code=5xx -> unclear service_unavailable\n"
-	"fallback-5.4: stage=rcpt enhanced=5.4.x code=5xx -> domain routing\n"
-	"fallback-5.5.3: stage=rcpt enhanced=5.5.3 code=5xx -> sender too_many_recipients\n"
-	"fallback-5.5: stage=rcpt enhanced=5.5.1-2,5.5.4-6 code=5xx -> sender protocol\n"
-	"fallback-5.6: stage=rcpt enhanced=5.6.x code=5xx -> sender protocol\n"
-	"fallback-5.7: stage=rcpt enhanced=5.7.x code=5xx -> unclear policy\n"
-	"fallback-5.7-sender: stage=mail,rcpt enhanced=5.7.20-29 code=5xx -> sender policy sender\n"
-	"fallback-530-5.7: stage=rcpt enhanced=5.7.x,5.5.x code=530 -> sender auth_required\n"
-	"fallback-4.5.3: stage=rcpt enhanced=4.5.3 code=4xx -> sender too_many_recipients\n"
-	"fallback-4.3.2: stage=rcpt enhanced=4.3.2 code=4xx -> temporary service_unavailable\n"
-	"fallback-4.7-rate: enhanced=4.7.28,4.7.500-699 code=4xx -> sender rate_limited\n"
-	/* at RCPT, by code; what is left is unclear */
-	"fallback-421: stage=rcpt code=421 -> temporary service_unavailable\n"
-	"fallback-4xx: stage=rcpt code=4xx -> temporary temporary\n"
-	"fallback-protocol: stage=rcpt code=500-504,555 -> sender protocol\n"
-	"fallback-521: stage=rcpt code=521 -> domain routing\n"
-	"fallback-530: stage=rcpt code=530 -> sender auth_required\n"
-	"fallback-550: stage=rcpt code=550 -> recipient mailbox_not_found\n"
-	"fallback-551: stage=rcpt code=551 -> unclear not_local\n"
-	"fallback-553: stage=rcpt code=553 -> unclear policy\n"
-	"fallback-554: stage=rcpt code=554 -> unclear policy\n"
-	"fallback-556: stage=rcpt code=556 -> domain routing\n"
-	"fallback-5xx: stage=rcpt code=5xx -> unclear unclear\n"
-	"fallback-any: code=200-599 -> unclear unclear\n";
+    "fallback-2.5.2: code=252 -> none cannot_verify\n"
+    "fallback-251: code=251 -> none forwarded\n"
+    "fallback-2xx: code=2xx -> none accepted\n"
+    "fallback-3xx: code=3xx -> unclear protocol\n"
+    /* nothing before RCPT says a word of a mailbox */
+    "fallback-greeting-521: stage=connect,greeting,ehlo,mail code=521 -> domain routing\n"
+    "fallback-greeting-5xx: stage=connect,greeting code=5xx -> sender policy\n"
+    "fallback-early-4xx: stage=connect,greeting,ehlo,starttls,mail code=4xx -> temporary "
+    "temporary\n"
+    "fallback-early-421: stage=connect,greeting,ehlo,starttls,mail code=421 -> temporary "
+    "service_unavailable\n"
+    "fallback-early-530: stage=connect,greeting,ehlo,starttls,mail code=530 -> sender "
+    "auth_required\n"
+    "fallback-early-protocol: stage=ehlo,starttls,mail code=500-504,555 -> sender protocol\n"
+    "fallback-ehlo-5xx: stage=ehlo code=5xx -> sender policy sender\n"
+    "fallback-mail-5xx: stage=mail code=5xx -> sender policy sender\n"
+    "fallback-starttls-5xx: stage=starttls code=5xx -> sender policy tls\n"
+    "fallback-quit: stage=quit code=4xx,5xx -> unclear unclear\n"
+    /* at RCPT, by enhanced status */
+    "fallback-5.1.1: stage=rcpt enhanced=5.1.1 code=5xx -> recipient mailbox_not_found mailbox\n"
+    "fallback-5.1.2: stage=rcpt enhanced=5.1.2 code=5xx -> domain routing\n"
+    "fallback-5.1.3: stage=rcpt enhanced=5.1.3 code=5xx -> recipient name_not_allowed mailbox\n"
+    "fallback-5.1.4: stage=rcpt enhanced=5.1.4,5.1.5 code=5xx -> unclear unclear\n"
+    "fallback-5.1.6: stage=rcpt enhanced=5.1.6 code=5xx -> recipient mailbox_not_found mailbox\n"
+    "fallback-551-5.1.x: stage=rcpt enhanced=5.1.1,5.1.6 code=551 -> recipient not_local mailbox\n"
+    "fallback-553-5.1.x: stage=rcpt enhanced=5.1.1,5.1.3 code=553 -> recipient name_not_allowed "
+    "mailbox\n"
+    "fallback-5.1.7: stage=rcpt enhanced=5.1.7,5.1.8 code=5xx -> sender policy sender\n"
+    "fallback-5.1.10: stage=rcpt enhanced=5.1.10 code=550 -> recipient mailbox_not_found mailbox\n"
+    "fallback-5.1.10-null: stage=rcpt enhanced=5.1.10 code=556 -> domain routing\n"
+    "fallback-5.2.1: stage=rcpt enhanced=5.2.1 code=5xx -> recipient mailbox_disabled mailbox\n"
+    "fallback-5.2.2: stage=rcpt enhanced=5.2.2 code=5xx -> recipient mailbox_full mailbox\n"
+    "fallback-4.2.2: stage=rcpt enhanced=4.2.2,5.2.2 code=4xx -> recipient mailbox_full mailbox\n"
+    "fallback-5.2.3: stage=rcpt enhanced=5.2.3,5.3.4 code=5xx -> sender protocol\n"
+    "fallback-5.2.4: stage=rcpt enhanced=5.2.4 code=5xx -> unclear unclear\n"
+    "fallback-5.3: stage=rcpt enhanced=5.3.x code=5xx -> unclear service_unavailable\n"
+    "fallback-5.4: stage=rcpt enhanced=5.4.x code=5xx -> domain routing\n"
+    "fallback-5.5.3: stage=rcpt enhanced=5.5.3 code=5xx -> sender too_many_recipients\n"
+    "fallback-5.5: stage=rcpt enhanced=5.5.1-2,5.5.4-6 code=5xx -> sender protocol\n"
+    "fallback-5.6: stage=rcpt enhanced=5.6.x code=5xx -> sender protocol\n"
+    "fallback-5.7: stage=rcpt enhanced=5.7.x code=5xx -> unclear policy\n"
+    "fallback-5.7-sender: stage=mail,rcpt enhanced=5.7.20-29 code=5xx -> sender policy sender\n"
+    "fallback-530-5.7: stage=rcpt enhanced=5.7.x,5.5.x code=530 -> sender auth_required\n"
+    "fallback-4.5.3: stage=rcpt enhanced=4.5.3 code=4xx -> sender too_many_recipients\n"
+    "fallback-4.3.2: stage=rcpt enhanced=4.3.2 code=4xx -> temporary service_unavailable\n"
+    "fallback-4.7-rate: enhanced=4.7.28,4.7.500-699 code=4xx -> sender rate_limited\n"
+    /* at RCPT, by code; what is left is unclear */
+    "fallback-421: stage=rcpt code=421 -> temporary service_unavailable\n"
+    "fallback-4xx: stage=rcpt code=4xx -> temporary temporary\n"
+    "fallback-protocol: stage=rcpt code=500-504,555 -> sender protocol\n"
+    "fallback-521: stage=rcpt code=521 -> domain routing\n"
+    "fallback-530: stage=rcpt code=530 -> sender auth_required\n"
+    "fallback-550: stage=rcpt code=550 -> recipient mailbox_not_found\n"
+    "fallback-551: stage=rcpt code=551 -> unclear not_local\n"
+    "fallback-553: stage=rcpt code=553 -> unclear policy\n"
+    "fallback-554: stage=rcpt code=554 -> unclear policy\n"
+    "fallback-556: stage=rcpt code=556 -> domain routing\n"
+    "fallback-5xx: stage=rcpt code=5xx -> unclear unclear\n"
+    "fallback-any: code=200-599 -> unclear unclear\n";
 
 /* ---------------------------------------------------------------- reading a rule */
 
@@ -160,11 +167,12 @@ static void rule_free(struct rule *r)
 struct reading {
 	struct rc_rules *rules;
 	const struct rc_data_file *file;
-	unsigned line;  /* where the rule began */
+	unsigned line; /* where the rule began */
 	struct rc_error *err;
 };
 
-static enum rc_status wrong(const struct reading *in, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static enum rc_status wrong(const struct reading *in, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 static enum rc_status wrong(const struct reading *in, const char *format, ...)
 {
@@ -179,7 +187,8 @@ static enum rc_status wrong(const struct reading *in, const char *format, ...)
 
 static enum rc_status no_memory(const struct reading *in)
 {
-	return rc_error_set(in->err, RC_NO_MEMORY, "%s:%u: no memory for the rule", in->file->name, in->line);
+	return rc_error_set(in->err, RC_NO_MEMORY, "%s:%u: no memory for the rule", in->file->name,
+			    in->line);
 }
 
 /* Adds room for one more element; false: no memory. `array` is the address of the pointer. */
@@ -188,7 +197,7 @@ static bool grow(void *array, size_t n, size_t size)
 	void **at = array;
 	void *more;
 
-	if (n & (n - 1))  /* powers of two only */
+	if (n & (n - 1)) /* powers of two only */
 		return true;
 	more = realloc(*at, (n ? 2 * n : 1) * size);
 	if (!more)
@@ -269,7 +278,8 @@ static bool parse_enhanced(const char *s, struct enhanced_pattern *ret)
 			return false;
 		ret->detail_high = (int16_t)value;
 	}
-	return *s == '\0' && (ret->class < 0 || ret->class == 2 || ret->class == 4 || ret->class == 5);
+	return *s == '\0' &&
+	       (ret->class < 0 || ret->class == 2 || ret->class == 4 || ret->class == 5);
 }
 
 /* One alternative of a text condition: pieces between `*`. */
@@ -311,10 +321,12 @@ static enum rc_status parse_phrase(struct reading *in, struct rule *r, const cha
 			if (n == 0)
 				return wrong(in, "an empty phrase");
 			if (phrase.n == PIECES_MAX)
-				return wrong(in, "more than %d pieces between * in \"%.*s\"", PIECES_MAX, (int)len, s);
+				return wrong(in, "more than %d pieces between * in \"%.*s\"",
+					     PIECES_MAX, (int)len, s);
 			word = rc_matcher_add(in->rules->matcher, p, n);
 			if (word < 0)
-				return wrong(in, "more than %d words in all, or no memory", RC_MATCHER_WORDS);
+				return wrong(in, "more than %d words in all, or no memory",
+					     RC_MATCHER_WORDS);
 			phrase.piece[phrase.n++] = (uint16_t)word;
 			words_len += (unsigned)n;
 		}
@@ -358,7 +370,8 @@ static enum rc_status parse_text(struct reading *in, struct rule *r, const char 
 }
 
 /* One of a comma-separated list. `what` is the condition's name. */
-static enum rc_status parse_item(struct reading *in, struct rule *r, const char *what, const char *item)
+static enum rc_status parse_item(struct reading *in, struct rule *r, const char *what,
+				 const char *item)
 {
 	if (strcmp(what, "stage") == 0) {
 		enum rc_stage stage = rc_stage_find(item);
@@ -376,7 +389,9 @@ static enum rc_status parse_item(struct reading *in, struct rule *r, const char 
 		if (!grow(&r->enhanced, r->n_enhanced, sizeof(*r->enhanced)))
 			return no_memory(in);
 		if (!parse_enhanced(item, &r->enhanced[r->n_enhanced]))
-			return wrong(in, "\"%s\" is no enhanced status (5.1.1, 5.7.x, 4.7.500-699, none)", item);
+			return wrong(
+			    in, "\"%s\" is no enhanced status (5.1.1, 5.7.x, 4.7.500-699, none)",
+			    item);
 		r->n_enhanced++;
 	} else if (strcmp(what, "provider") == 0 || strcmp(what, "over") == 0) {
 		bool over = *what == 'o';
@@ -406,7 +421,8 @@ static enum rc_status parse_list(struct reading *in, struct rule *r, const char 
 		if (comma)
 			*comma++ = '\0';
 		if (++n > ALTERNATIVES_MAX)
-			return wrong(in, "more than %d alternatives for %s", ALTERNATIVES_MAX, what);
+			return wrong(in, "more than %d alternatives for %s", ALTERNATIVES_MAX,
+				     what);
 		if (!*item)
 			return wrong(in, "an empty alternative for %s", what);
 		status = parse_item(in, r, what, item);
@@ -463,9 +479,9 @@ static enum rc_status parse_conditions(struct reading *in, struct rule *r, char 
 			return wrong(in, "the quotation mark after %s= is not closed", word);
 		if (!value || !*value)
 			return wrong(in, "\"%s\" is no condition: name=value is expected", word);
-		status = strcmp(word, "text") == 0 ? parse_text(in, r, value) :
-		         strcmp(word, "over") == 0 ? wrong(in, "over= belongs behind the arrow") :
-						     parse_list(in, r, word, value);
+		status = strcmp(word, "text") == 0   ? parse_text(in, r, value)
+			 : strcmp(word, "over") == 0 ? wrong(in, "over= belongs behind the arrow")
+						     : parse_list(in, r, word, value);
 		if (status)
 			return status;
 	}
@@ -504,14 +520,17 @@ static enum rc_status parse_outcome(struct reading *in, struct rule *r, char *te
 			r->strength = *word == 'w' ? 1 : 3;
 		} else if (value && strcmp(word, "retry") == 0) {
 			if (!parse_number(&p, 172800, &number) || *p)
-				return wrong(in, "retry=%s is no number of seconds from 0 to 172800", value);
+				return wrong(
+				    in, "retry=%s is no number of seconds from 0 to 172800", value);
 			r->retry_s = (int32_t)number;
 		} else if (value && strcmp(word, "key") == 0) {
-			r->key = strcmp(value, "ip") == 0 ? RC_GREYLIST_KEY_IP :
-			         strcmp(value, "net") == 0 ? RC_GREYLIST_KEY_NET :
-			         strcmp(value, "wide") == 0 ? RC_GREYLIST_KEY_WIDE : RC_GREYLIST_KEY_UNKNOWN;
+			r->key = strcmp(value, "ip") == 0     ? RC_GREYLIST_KEY_IP
+				 : strcmp(value, "net") == 0  ? RC_GREYLIST_KEY_NET
+				 : strcmp(value, "wide") == 0 ? RC_GREYLIST_KEY_WIDE
+							      : RC_GREYLIST_KEY_UNKNOWN;
 			if (!r->key)
-				return wrong(in, "there is no greylist key \"%s\" (ip, net, wide)", value);
+				return wrong(in, "there is no greylist key \"%s\" (ip, net, wide)",
+					     value);
 		} else if (value && strcmp(word, "over") == 0) {
 			status = parse_list(in, r, word, value);
 			if (status)
@@ -525,41 +544,49 @@ static enum rc_status parse_outcome(struct reading *in, struct rule *r, char *te
 	return RC_OK;
 }
 
-/* A rule that says the recipient is at fault is about RCPT and a permanent refusal, a yes is 2xx: so it need not be written. */
+/* A rule that says the recipient is at fault is about RCPT and a permanent refusal, a yes is 2xx:
+ * so it need not be written. */
 static enum rc_status complete(struct reading *in, struct rule *r)
 {
-	static const struct code_pattern good = { 200, 299 }, passing = { 400, 499 }, lasting = { 500, 599 }, no = { 400, 599 };
+	static const struct code_pattern good = { 200, 299 }, passing = { 400, 499 },
+					 lasting = { 500, 599 }, no = { 400, 599 };
 	bool recipient = r->fault == RC_FAULT_RECIPIENT || r->category == RC_CATEGORY_NOT_LOCAL;
 
 	if (recipient && !r->stages)
 		r->stages = 1u << RC_STAGE_RCPT;
 	if (recipient && r->stages != 1u << RC_STAGE_RCPT)
 		return wrong(in, "a recipient is at fault at RCPT only: stage= names another");
-	if (r->fault == RC_FAULT_RECIPIENT && (r->category < RC_CATEGORY_MAILBOX_NOT_FOUND || r->category > RC_CATEGORY_NOT_LOCAL))
+	if (r->fault == RC_FAULT_RECIPIENT &&
+	    (r->category < RC_CATEGORY_MAILBOX_NOT_FOUND || r->category > RC_CATEGORY_NOT_LOCAL))
 		return wrong(in, "%s is not a recipient's fault", rc_category_name(r->category));
 	if (!r->n_codes) {
 		if (!grow(&r->codes, 0, sizeof(*r->codes)))
 			return no_memory(in);
-		r->codes[r->n_codes++] = r->fault == RC_FAULT_NONE	   ? good :
-					 r->category == RC_CATEGORY_MAILBOX_FULL ? no :
-					 recipient			   ? lasting :
-					 r->fault == RC_FAULT_TEMPORARY	   ? passing :
-									     no;
+		r->codes[r->n_codes++] = r->fault == RC_FAULT_NONE		   ? good
+					 : r->category == RC_CATEGORY_MAILBOX_FULL ? no
+					 : recipient				   ? lasting
+					 : r->fault == RC_FAULT_TEMPORARY	   ? passing
+										   : no;
 	} else {
 		r->code_weight = 1;
 		for (size_t i = 0; i < r->n_codes; i++) {
-			if (r->codes[i].low != r->codes[i].high && r->codes[i].high - r->codes[i].low >= 99)
+			if (r->codes[i].low != r->codes[i].high &&
+			    r->codes[i].high - r->codes[i].low >= 99)
 				break;
 			if (i + 1 == r->n_codes)
 				r->code_weight = 2;
 		}
 	}
 	for (size_t i = 0; i < r->n_codes; i++)
-		if (r->fault == RC_FAULT_RECIPIENT && r->category != RC_CATEGORY_MAILBOX_FULL && r->codes[i].low < 500)
-			return wrong(in, "a 4xx alone never makes an address invalid: code= must be 5xx");
+		if (r->fault == RC_FAULT_RECIPIENT && r->category != RC_CATEGORY_MAILBOX_FULL &&
+		    r->codes[i].low < 500)
+			return wrong(
+			    in, "a 4xx alone never makes an address invalid: code= must be 5xx");
 	for (size_t i = 0; i < r->n_enhanced; i++) {
 		const struct enhanced_pattern *e = &r->enhanced[i];
-		unsigned weight = e->none ? 1 : (unsigned)((e->class >= 0) + (e->subject >= 0) + 2 * (e->detail_low >= 0));
+		unsigned weight = e->none ? 1
+					  : (unsigned)((e->class >= 0) + (e->subject >= 0) +
+						       2 * (e->detail_low >= 0));
 
 		if (i == 0 || weight < r->enhanced_weight)
 			r->enhanced_weight = weight;
@@ -582,7 +609,10 @@ static enum rc_status parse_rule(struct reading *in, char *text, bool fallback)
 	r->retry_s = -1;
 	if (!colon || (size_t)(colon - text) > NAME_MAX_LEN || colon == text ||
 	    strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-.") != (size_t)(colon - text)) {
-		status = wrong(in, "a rule begins with a name of small letters, digits, - and . (at most %d) and a colon", NAME_MAX_LEN);
+		status = wrong(in,
+			       "a rule begins with a name of small letters, digits, - and . (at "
+			       "most %d) and a colon",
+			       NAME_MAX_LEN);
 		goto out;
 	}
 	if (!fallback && strncmp(text, "fallback-", 9) == 0) {
@@ -592,7 +622,8 @@ static enum rc_status parse_rule(struct reading *in, char *text, bool fallback)
 	memcpy(r->name, text, (size_t)(colon - text));
 	for (size_t i = 0; i < rules->n; i++)
 		if (strcmp(rules->rules[i]->name, r->name) == 0) {
-			status = wrong(in, "the rule %s stands in line %u already", r->name, rules->rules[i]->line);
+			status = wrong(in, "the rule %s stands in line %u already", r->name,
+				       rules->rules[i]->line);
 			goto out;
 		}
 	/* the last arrow: a text may hold one */
@@ -611,8 +642,8 @@ static enum rc_status parse_rule(struct reading *in, char *text, bool fallback)
 	}
 	for (size_t i = 0; i < rules->n; i++)
 		if (!fallback && strcmp(rules->rules[i]->conditions, r->conditions) == 0) {
-			status = wrong(in, "the same conditions stand in line %u already (%s)", rules->rules[i]->line,
-				       rules->rules[i]->name);
+			status = wrong(in, "the same conditions stand in line %u already (%s)",
+				       rules->rules[i]->line, rules->rules[i]->name);
 			goto out;
 		}
 	status = parse_conditions(in, r, colon + 1);
@@ -640,7 +671,8 @@ out:
 	return status;
 }
 
-static enum rc_status parse_file(struct rc_rules *rules, struct rc_data_file *f, bool fallback, struct rc_error *err)
+static enum rc_status parse_file(struct rc_rules *rules, struct rc_data_file *f, bool fallback,
+				 struct rc_error *err)
 {
 	struct reading in = { rules, f, 0, err };
 	char *text = malloc(RULE_TEXT_MAX);
@@ -666,11 +698,14 @@ static enum rc_status parse_file(struct rc_rules *rules, struct rc_data_file *f,
 			size_t n = strlen(f->text);
 
 			if (f->indented && !len) {
-				status = rc_data_file_wrong(f, err, "the line is indented, but there is no rule that it goes on with");
+				status = rc_data_file_wrong(f, err,
+							    "the line is indented, but there is no "
+							    "rule that it goes on with");
 				break;
 			}
 			if (len + n + 2 > RULE_TEXT_MAX) {
-				status = rc_data_file_wrong(f, err, "a rule of more than %d octets", RULE_TEXT_MAX);
+				status = rc_data_file_wrong(f, err, "a rule of more than %d octets",
+							    RULE_TEXT_MAX);
 				break;
 			}
 			if (!len)
@@ -687,7 +722,8 @@ static enum rc_status parse_file(struct rc_rules *rules, struct rc_data_file *f,
 
 /* ---------------------------------------------------------------- order */
 
-/* Of two rules with strong words, the one that would make an address invalid comes second: in doubt it is not the mailbox. */
+/* Of two rules with strong words, the one that would make an address invalid comes second: in doubt
+ * it is not the mailbox. */
 static unsigned word_strength(const struct rule *r)
 {
 	if (r->strength < 3)
@@ -695,14 +731,17 @@ static unsigned word_strength(const struct rule *r)
 	return r->fault == RC_FAULT_RECIPIENT && r->category != RC_CATEGORY_MAILBOX_FULL ? 3 : 4;
 }
 
-/* Fallbacks behind everything; provider before text before enhanced status before code; then what came first in the file. */
+/* Fallbacks behind everything; provider before text before enhanced status before code; then what
+ * came first in the file. */
 static int by_specificity(const void *a, const void *b)
 {
 	const struct rule *x = *(struct rule *const *)a, *y = *(struct rule *const *)b;
-	const unsigned xs[] = { x->line != 0, x->n_providers != 0, word_strength(x), x->words_len, x->enhanced_weight,
-				x->code_weight, x->stage_weight };
-	const unsigned ys[] = { y->line != 0, y->n_providers != 0, word_strength(y), y->words_len, y->enhanced_weight,
-				y->code_weight, y->stage_weight };
+	const unsigned xs[] = { x->line != 0,	x->n_providers != 0, word_strength(x),
+				x->words_len,	x->enhanced_weight,  x->code_weight,
+				x->stage_weight };
+	const unsigned ys[] = { y->line != 0,	y->n_providers != 0, word_strength(y),
+				y->words_len,	y->enhanced_weight,  y->code_weight,
+				y->stage_weight };
 
 	for (size_t i = 0; i < sizeof(xs) / sizeof(*xs); i++)
 		if (xs[i] != ys[i])
@@ -710,12 +749,14 @@ static int by_specificity(const void *a, const void *b)
 	return x->line != y->line ? (x->line < y->line ? -1 : 1) : strcmp(x->name, y->name);
 }
 
-/* Moves a rule before each that it is said to stand over; those relations must not run in a circle. */
+/* Moves a rule before each that it is said to stand over; those relations must not run in a circle.
+ */
 static enum rc_status order(struct rc_rules *rules, const char *name, struct rc_error *err)
 {
 	size_t n = rules->n;
 	struct rule **sorted = calloc(n ? n : 1, sizeof(*sorted));
-	uint16_t *waits = calloc(n ? n : 1, sizeof(*waits));  /* rules not placed yet that stand over this one */
+	uint16_t *waits =
+	    calloc(n ? n : 1, sizeof(*waits)); /* rules not placed yet that stand over this one */
 	enum rc_status status = RC_OK;
 
 	if (!sorted || !waits) {
@@ -727,11 +768,13 @@ static enum rc_status order(struct rc_rules *rules, const char *name, struct rc_
 		for (size_t k = 0; k < rules->rules[i]->n_over; k++) {
 			size_t j = 0;
 
-			while (j < n && strcmp(rules->rules[j]->name, rules->rules[i]->over[k]) != 0)
+			while (j < n &&
+			       strcmp(rules->rules[j]->name, rules->rules[i]->over[k]) != 0)
 				j++;
 			if (j == n) {
-				status = rc_error_set(err, RC_INVALID, "%s:%u: over=%s: there is no such rule", name,
-						      rules->rules[i]->line, rules->rules[i]->over[k]);
+				status = rc_error_set(
+				    err, RC_INVALID, "%s:%u: over=%s: there is no such rule", name,
+				    rules->rules[i]->line, rules->rules[i]->over[k]);
 				goto out;
 			}
 			waits[j]++;
@@ -744,8 +787,10 @@ static enum rc_status order(struct rc_rules *rules, const char *name, struct rc_
 		if (i == n) {
 			for (i = 0; !rules->rules[i]; i++)
 				;
-			status = rc_error_set(err, RC_INVALID, "%s:%u: the rule %s stands over itself, by way of others", name,
-					      rules->rules[i]->line, rules->rules[i]->name);
+			status =
+			    rc_error_set(err, RC_INVALID,
+					 "%s:%u: the rule %s stands over itself, by way of others",
+					 name, rules->rules[i]->line, rules->rules[i]->name);
 			for (size_t k = 0, at = 0; at < placed; k++)
 				if (!rules->rules[k])
 					rules->rules[k] = sorted[at++];
@@ -753,7 +798,8 @@ static enum rc_status order(struct rc_rules *rules, const char *name, struct rc_
 		}
 		for (size_t k = 0; k < rules->rules[i]->n_over; k++)
 			for (size_t j = 0; j < n; j++)
-				if (rules->rules[j] && strcmp(rules->rules[j]->name, rules->rules[i]->over[k]) == 0)
+				if (rules->rules[j] &&
+				    strcmp(rules->rules[j]->name, rules->rules[i]->over[k]) == 0)
 					waits[j]--;
 		sorted[placed] = rules->rules[i];
 		rules->rules[i] = NULL;
@@ -779,7 +825,8 @@ static enum rc_status index_words(struct rc_rules *rules, const char *name, stru
 	for (size_t i = 0; i < rules->n; i++)
 		total += rules->rules[i]->n_phrases;
 	rules->word_rules = calloc(total ? total : 1, sizeof(*rules->word_rules));
-	if (!rules->base || !rules->word_first || !rules->word_rules || !fill || !rc_matcher_compile(rules->matcher))
+	if (!rules->base || !rules->word_first || !rules->word_rules || !fill ||
+	    !rc_matcher_compile(rules->matcher))
 		goto out;
 	for (int pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < rules->n; i++) {
@@ -791,7 +838,8 @@ static enum rc_status index_words(struct rc_rules *rules, const char *name, stru
 				size_t best = 0, len, best_len = 0;
 
 				for (size_t p = 0; p < r->phrases[k].n; p++) {
-					rc_matcher_word(rules->matcher, r->phrases[k].piece[p], &len);
+					rc_matcher_word(rules->matcher, r->phrases[k].piece[p],
+							&len);
 					if (len > best_len) {
 						best = r->phrases[k].piece[p];
 						best_len = len;
@@ -800,7 +848,8 @@ static enum rc_status index_words(struct rc_rules *rules, const char *name, stru
 				if (pass == 0)
 					rules->word_first[best + 1]++;
 				else
-					rules->word_rules[rules->word_first[best] + fill[best]++] = (uint16_t)i;
+					rules->word_rules[rules->word_first[best] + fill[best]++] =
+					    (uint16_t)i;
 			}
 		}
 		if (pass == 0)
@@ -810,10 +859,13 @@ static enum rc_status index_words(struct rc_rules *rules, const char *name, stru
 	status = RC_OK;
 out:
 	free(fill);
-	return status ? rc_error_set(err, status, "%s: no memory for its words, or too many of them", name) : RC_OK;
+	return status ? rc_error_set(err, status,
+				     "%s: no memory for its words, or too many of them", name)
+		      : RC_OK;
 }
 
-static enum rc_status compile(struct rc_data_file *f, struct rc_rules **ret_rules, struct rc_error *err)
+static enum rc_status compile(struct rc_data_file *f, struct rc_rules **ret_rules,
+			      struct rc_error *err)
 {
 	struct rc_rules *rules = calloc(1, sizeof(*rules));
 	struct rc_data_file fallback;
@@ -861,7 +913,8 @@ enum rc_status rc_rules_load(const char *path, struct rc_rules **ret_rules, stru
 	return status;
 }
 
-enum rc_status rc_rules_parse(const char *name, const char *data, size_t len, struct rc_rules **ret_rules, struct rc_error *err)
+enum rc_status rc_rules_parse(const char *name, const char *data, size_t len,
+			      struct rc_rules **ret_rules, struct rc_error *err)
 {
 	struct rc_data_file f;
 
@@ -898,7 +951,7 @@ const char *rc_rules_version(const struct rc_rules *rules)
 struct looking {
 	const struct rc_rules *rules;
 	unsigned stage, code;
-	int enhanced[3];  /* -1: none */
+	int enhanced[3]; /* -1: none */
 	const char *provider;
 	char text[RC_REPLY_TEXT_MAX + 8];
 	size_t len;
@@ -976,8 +1029,10 @@ static bool enhanced_holds(const struct looking *l, const struct rule *r)
 
 		if (e->none != (l->enhanced[0] < 0))
 			continue;
-		if (e->none || ((e->class < 0 || e->class == l->enhanced[0]) && (e->subject < 0 || e->subject == l->enhanced[1]) &&
-				(e->detail_low < 0 || (l->enhanced[2] >= e->detail_low && l->enhanced[2] <= e->detail_high))))
+		if (e->none || ((e->class < 0 || e->class == l->enhanced[0]) &&
+				(e->subject < 0 || e->subject == l->enhanced[1]) &&
+				(e->detail_low < 0 || (l->enhanced[2] >= e->detail_low &&
+						       l->enhanced[2] <= e->detail_high))))
 			return true;
 	}
 	return false;
@@ -1007,7 +1062,8 @@ static bool read_enhanced(const char *s, int out[3])
 {
 	struct enhanced_pattern e;
 
-	if (!s || !*s || !parse_enhanced(s, &e) || e.none || e.class < 0 || e.subject < 0 || e.detail_low < 0)
+	if (!s || !*s || !parse_enhanced(s, &e) || e.none || e.class < 0 || e.subject < 0 ||
+	    e.detail_low < 0)
 		return false;
 	out[0] = e.class;
 	out[1] = e.subject;
@@ -1024,7 +1080,8 @@ static void find_enhanced(struct looking *l)
 		char status[12];
 		size_t n = 0;
 
-		while (p + 1 + n < end && n < sizeof(status) - 1 && (p[1 + n] == '.' || (p[1 + n] >= '0' && p[1 + n] <= '9'))) {
+		while (p + 1 + n < end && n < sizeof(status) - 1 &&
+		       (p[1 + n] == '.' || (p[1 + n] >= '0' && p[1 + n] <= '9'))) {
 			status[n] = p[1 + n];
 			n++;
 		}
@@ -1041,12 +1098,15 @@ static void look(struct looking *l, const struct rc_rules *rules, const struct r
 	size_t len = reply->text ? reply->len : 0;
 
 	l->rules = rules;
-	l->stage = reply->stage > RC_STAGE_UNSET && reply->stage <= RC_STAGE_QUIT ? (unsigned)reply->stage : RC_STAGE_RCPT;
+	l->stage = reply->stage > RC_STAGE_UNSET && reply->stage <= RC_STAGE_QUIT
+		       ? (unsigned)reply->stage
+		       : RC_STAGE_RCPT;
 	l->code = reply->code;
 	l->provider = reply->provider ? reply->provider : "";
 	if (len > RC_REPLY_TEXT_MAX)
 		len = RC_REPLY_TEXT_MAX;
-	l->len = rc_reply_fold(len ? reply->text : "", len, reply->enhanced, l->text, sizeof(l->text));
+	l->len =
+	    rc_reply_fold(len ? reply->text : "", len, reply->enhanced, l->text, sizeof(l->text));
 	l->enhanced[0] = l->enhanced[1] = l->enhanced[2] = -1;
 	if (!read_enhanced(reply->enhanced, l->enhanced))
 		find_enhanced(l);
@@ -1073,15 +1133,19 @@ static size_t next_holding(const struct looking *l, size_t from)
 	return l->rules->n;
 }
 
-void rc_rules_classify(const struct rc_rules *rules, const struct rc_reply_view *reply, struct rc_classification *ret)
+void rc_rules_classify(const struct rc_rules *rules, const struct rc_reply_view *reply,
+		       struct rc_classification *ret)
 {
 	struct looking l;
 	size_t i;
 
 	look(&l, rules, reply);
 	i = next_holding(&l, 0);
-	*ret = (struct rc_classification){ .fault = RC_FAULT_UNCLEAR, .category = RC_CATEGORY_UNCLEAR, .rule = "fallback-no-reply",
-					   .retry_after_s = -1, .greylist_min_s = -1 };
+	*ret = (struct rc_classification){ .fault = RC_FAULT_UNCLEAR,
+					   .category = RC_CATEGORY_UNCLEAR,
+					   .rule = "fallback-no-reply",
+					   .retry_after_s = -1,
+					   .greylist_min_s = -1 };
 	if (i < rules->n) {
 		const struct rule *r = rules->rules[i];
 
@@ -1099,7 +1163,8 @@ void rc_rules_classify(const struct rc_rules *rules, const struct rc_reply_view 
 		ret->retry_after_s = rc_reply_wait_s(l.text, l.len);
 }
 
-size_t rc_rules_matching(const struct rc_rules *rules, const struct rc_reply_view *reply, const char **ret_names, size_t max)
+size_t rc_rules_matching(const struct rc_rules *rules, const struct rc_reply_view *reply,
+			 const char **ret_names, size_t max)
 {
 	struct looking l;
 	size_t n = 0;

@@ -43,8 +43,8 @@ size_t rc_reply_fold(const char *text, size_t len, const char *enhanced, char *o
 	while (p < end && used + 3 < max) {
 		uint8_t c = *p;
 
-		if (line_start && enhanced_len && (size_t)(end - p) > enhanced_len && memcmp(p, enhanced, enhanced_len) == 0 &&
-		    is_space(p[enhanced_len])) {
+		if (line_start && enhanced_len && (size_t)(end - p) > enhanced_len &&
+		    memcmp(p, enhanced, enhanced_len) == 0 && is_space(p[enhanced_len])) {
 			p += enhanced_len;
 			line_start = false;
 			continue;
@@ -92,19 +92,72 @@ static const struct unit {
 	int32_t seconds;
 } units[] = {
 	/* the longer of two that begin alike comes first */
-	{ "second", 1 }, { "sec", 1 }, { "segundo", 1 }, { "secondi", 1 }, { "secondo", 1 }, { "sekunde", 1 }, { "sek", 1 },
-	{ "seg", 1 }, { "\xd1\x81\xd0\xb5\xd0\xba", 1 }, { "\xe7\xa7\x92", 1 },
-	{ "minut", 60 }, { "min", 60 }, { "\xd0\xbc\xd0\xb8\xd0\xbd", 60 }, { "\xe5\x88\x86", 60 },
-	{ "hour", 3600 }, { "hr", 3600 }, { "heure", 3600 }, { "hora", 3600 }, { "ore ", 3600 }, { "ora ", 3600 }, { "stunde", 3600 },
-	{ "uur", 3600 }, { "\xd1\x87\xd0\xb0\xd1\x81", 3600 }, { "\xe5\xb0\x8f\xe6\x97\xb6", 3600 }, { "\xe6\x99\x82\xe9\x96\x93", 3600 },
-	{ "s ", 1 }, { "s.", 1 }, { "s)", 1 }, { "m ", 60 }, { "h ", 3600 },
+	{ "second", 1 },
+	{ "sec", 1 },
+	{ "segundo", 1 },
+	{ "secondi", 1 },
+	{ "secondo", 1 },
+	{ "sekunde", 1 },
+	{ "sek", 1 },
+	{ "seg", 1 },
+	{ "\xd1\x81\xd0\xb5\xd0\xba", 1 },
+	{ "\xe7\xa7\x92", 1 },
+	{ "minut", 60 },
+	{ "min", 60 },
+	{ "\xd0\xbc\xd0\xb8\xd0\xbd", 60 },
+	{ "\xe5\x88\x86", 60 },
+	{ "hour", 3600 },
+	{ "hr", 3600 },
+	{ "heure", 3600 },
+	{ "hora", 3600 },
+	{ "ore ", 3600 },
+	{ "ora ", 3600 },
+	{ "stunde", 3600 },
+	{ "uur", 3600 },
+	{ "\xd1\x87\xd0\xb0\xd1\x81", 3600 },
+	{ "\xe5\xb0\x8f\xe6\x97\xb6", 3600 },
+	{ "\xe6\x99\x82\xe9\x96\x93", 3600 },
+	{ "s ", 1 },
+	{ "s.", 1 },
+	{ "s)", 1 },
+	{ "m ", 60 },
+	{ "h ", 3600 },
 };
 
 /* Words that may stand before a number which is a waiting time; "30 per 60 seconds" is none. */
-static const char *const before[] = { "in", "after", "wait", "for", "least", "about", "another", "approximately", "delay", "retry",
-				       "dans", "apr\xc3\xa8s", "environ", "nach", "fr\xc3\xbchestens", "etwa", "en", "dentro", "despu\xc3\xa9s",
-				       "de", "em", "ap\xc3\xb3s", "fra", "tra", "dopo", "over", "na", "\xd1\x87\xd0\xb5\xd1\x80\xd0\xb5\xd0\xb7",
-				       "cherez", "retry-after", "reintente", "warten", "seconds" };
+static const char *const before[] = { "in",
+				      "after",
+				      "wait",
+				      "for",
+				      "least",
+				      "about",
+				      "another",
+				      "approximately",
+				      "delay",
+				      "retry",
+				      "dans",
+				      "apr\xc3\xa8s",
+				      "environ",
+				      "nach",
+				      "fr\xc3\xbchestens",
+				      "etwa",
+				      "en",
+				      "dentro",
+				      "despu\xc3\xa9s",
+				      "de",
+				      "em",
+				      "ap\xc3\xb3s",
+				      "fra",
+				      "tra",
+				      "dopo",
+				      "over",
+				      "na",
+				      "\xd1\x87\xd0\xb5\xd1\x80\xd0\xb5\xd0\xb7",
+				      "cherez",
+				      "retry-after",
+				      "reintente",
+				      "warten",
+				      "seconds" };
 
 static bool starts(const char *p, const char *end, const char *word, size_t *ret_len)
 {
@@ -112,19 +165,23 @@ static bool starts(const char *p, const char *end, const char *word, size_t *ret
 	return (size_t)(end - p) >= *ret_len && memcmp(p, word, *ret_len) == 0;
 }
 
-static bool told_to_wait(const char *text, const char *number, const char *unit_end, const char *end)
+static bool told_to_wait(const char *text, const char *number, const char *unit_end,
+			 const char *end)
 {
 	const char *stop = number, *start;
 
-	while (stop > text && (stop[-1] == ' ' || stop[-1] == '(' || stop[-1] == ':' || stop[-1] == '='))
+	while (stop > text &&
+	       (stop[-1] == ' ' || stop[-1] == '(' || stop[-1] == ':' || stop[-1] == '='))
 		stop--;
 	start = stop;
 	while (start > text && start[-1] != ' ' && start[-1] != '(' && start[-1] != ',')
 		start--;
 	for (size_t i = 0; i < sizeof(before) / sizeof(*before); i++)
-		if (strlen(before[i]) == (size_t)(stop - start) && memcmp(start, before[i], (size_t)(stop - start)) == 0)
+		if (strlen(before[i]) == (size_t)(stop - start) &&
+		    memcmp(start, before[i], (size_t)(stop - start)) == 0)
 			return true;
-	/* Chinese and Japanese put "after" behind: U+540E, U+5F8C, within a few octets of the unit. */
+	/* Chinese and Japanese put "after" behind: U+540E, U+5F8C, within a few octets of the unit.
+	 */
 	for (const char *p = unit_end; p + 3 <= end && p < unit_end + 12; p++)
 		if (memcmp(p, "\xe5\x90\x8e", 3) == 0 || memcmp(p, "\xe5\xbe\x8c", 3) == 0)
 			return true;
@@ -160,18 +217,21 @@ int32_t rc_reply_wait_s(const char *folded, size_t len)
 			else
 				break;
 		}
-		if (number > folded && (number[-1] == '.' || number[-1] == '-' || number[-1] == '/' || number[-1] == '#'))
+		if (number > folded && (number[-1] == '.' || number[-1] == '-' ||
+					number[-1] == '/' || number[-1] == '#'))
 			goto next;
 		if (n > 1) {
 			/* hours:minutes:seconds, or minutes:seconds */
 			if (told_to_wait(folded, number, p, end))
-				return capped(n == 3 ? 3600 * parts[0] + 60 * parts[1] + parts[2] : 60 * parts[0] + parts[1]);
+				return capped(n == 3 ? 3600 * parts[0] + 60 * parts[1] + parts[2]
+						     : 60 * parts[0] + parts[1]);
 			goto next;
 		}
 		while (p < end && (*p == ' ' || *p == '-'))
 			p++;
 		for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
-			if (starts(p, end, units[i].word, &unit_len) && told_to_wait(folded, number, p + unit_len, end))
+			if (starts(p, end, units[i].word, &unit_len) &&
+			    told_to_wait(folded, number, p + unit_len, end))
 				return capped(parts[0] * units[i].seconds);
 	next:
 		p--;

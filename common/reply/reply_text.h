@@ -1,5 +1,6 @@
 /*
- * reply_text - a reply's words made comparable, and the waiting time they ask for. Private to this room; pure.
+ * reply_text - a reply's words made comparable, and the waiting time they ask for. Private to this
+ * room; pure.
  */
 #ifndef RC_REPLY_REPLY_TEXT_H
 #define RC_REPLY_REPLY_TEXT_H
@@ -8,13 +9,15 @@
 #include <stdint.h>
 
 /*
- * Lower case (ASCII, Latin-1 and Cyrillic letters in UTF-8), runs of blanks and control octets as one blank, one blank before and
- * behind, tokens with an @ as a single @ (an address must not be taken for the server's words), `enhanced` (may be NULL) gone from
- * the beginning of lines. `out` holds `max` octets, at least 3. Returns how many were written.
+ * Lower case (ASCII, Latin-1 and Cyrillic letters in UTF-8), runs of blanks and control octets as
+ * one blank, one blank before and behind, tokens with an @ as a single @ (an address must not be
+ * taken for the server's words), `enhanced` (may be NULL) gone from the beginning of lines. `out`
+ * holds `max` octets, at least 3. Returns how many were written.
  */
 size_t rc_reply_fold(const char *text, size_t len, const char *enhanced, char *out, size_t max);
 
-/* "try again in 5 minutes", "please come back in 00:04:58", "5 minuten": seconds, at most 172,800; -1: it does not say. */
+/* "try again in 5 minutes", "please come back in 00:04:58", "5 minuten": seconds, at most 172,800;
+ * -1: it does not say. */
 int32_t rc_reply_wait_s(const char *folded, size_t len);
 
 #endif

@@ -5,11 +5,13 @@
 
 static enum rc_stage stage_of(Rollcall__Stage stage)
 {
-	return (int)stage > 0 && (int)stage <= RC_STAGE_QUIT ? (enum rc_stage)(int)stage : RC_STAGE_UNSET;
+	return (int)stage > 0 && (int)stage <= RC_STAGE_QUIT ? (enum rc_stage)(int)stage
+							     : RC_STAGE_UNSET;
 }
 
-static void read_reply(const struct rc_rules *rules, const char *provider, Rollcall__Stage stage, const Rollcall__Reply *reply,
-		       Rollcall__Failure failure, struct verdict_answer *ret)
+static void read_reply(const struct rc_rules *rules, const char *provider, Rollcall__Stage stage,
+		       const Rollcall__Reply *reply, Rollcall__Failure failure,
+		       struct verdict_answer *ret)
 {
 	struct rc_reply_view view;
 
@@ -22,14 +24,19 @@ static void read_reply(const struct rc_rules *rules, const char *provider, Rollc
 		ret->failure = VERDICT_FAILURE_NOT_PROBED;
 		return;
 	}
-	view = (struct rc_reply_view){ .stage = ret->stage, .code = reply->code, .enhanced = reply->enhanced,
-				       .text = (const char *)reply->text.data, .len = reply->text.len, .provider = provider };
+	view = (struct rc_reply_view){ .stage = ret->stage,
+				       .code = reply->code,
+				       .enhanced = reply->enhanced,
+				       .text = (const char *)reply->text.data,
+				       .len = reply->text.len,
+				       .provider = provider };
 	ret->code = reply->code;
 	ret->enhanced = reply->enhanced;
 	rc_rules_classify(rules, &view, &ret->class);
 }
 
-void evidence_answer(const struct rc_rules *rules, const char *provider, const Rollcall__Answer *answer, struct verdict_answer *ret)
+void evidence_answer(const struct rc_rules *rules, const char *provider,
+		     const Rollcall__Answer *answer, struct verdict_answer *ret)
 {
 	read_reply(rules, provider, answer->stage, answer->reply, answer->failure, ret);
 	ret->suspect = answer->suspect;
@@ -39,13 +46,15 @@ void evidence_answer(const struct rc_rules *rules, const char *provider, const R
 static bool accepted(const struct verdict_answer *a)
 {
 	return a->present && a->failure == VERDICT_FAILURE_NONE && !a->suspect &&
-	       (a->class.category == RC_CATEGORY_ACCEPTED || a->class.category == RC_CATEGORY_FORWARDED);
+	       (a->class.category == RC_CATEGORY_ACCEPTED ||
+		a->class.category == RC_CATEGORY_FORWARDED);
 }
 
 /* Refused for itself: the recipient's fault, for good. */
 static bool refused(const struct verdict_answer *a)
 {
-	return a->present && a->failure == VERDICT_FAILURE_NONE && a->code >= 500 && a->class.fault == RC_FAULT_RECIPIENT &&
+	return a->present && a->failure == VERDICT_FAILURE_NONE && a->code >= 500 &&
+	       a->class.fault == RC_FAULT_RECIPIENT &&
 	       a->class.category != RC_CATEGORY_MAILBOX_FULL;
 }
 
@@ -55,16 +64,20 @@ static bool turned_away(const struct verdict_answer *a)
 	return a->present && a->failure == VERDICT_FAILURE_NONE && a->code >= 500;
 }
 
-/* How much a state of the control says: a yes outweighs a no, as a catch-all may refuse by mistake and not accept by one. */
+/* How much a state of the control says: a yes outweighs a no, as a catch-all may refuse by mistake
+ * and not accept by one. */
 static int weight(enum verdict_control control)
 {
-	static const int weights[] = { [VERDICT_CONTROL_UNKNOWN] = 0, [VERDICT_CONTROL_UNDECIDED] = 1,
-				       [VERDICT_CONTROL_REFUSED] = 2, [VERDICT_CONTROL_ACCEPTED] = 3 };
+	static const int weights[] = { [VERDICT_CONTROL_UNKNOWN] = 0,
+				       [VERDICT_CONTROL_UNDECIDED] = 1,
+				       [VERDICT_CONTROL_REFUSED] = 2,
+				       [VERDICT_CONTROL_ACCEPTED] = 3 };
 
 	return weights[control];
 }
 
-void evidence_domain(const struct rc_rules *rules, const char *provider, const Rollcall__Report *report, struct evidence_domain *ret)
+void evidence_domain(const struct rc_rules *rules, const char *provider,
+		     const Rollcall__Report *report, struct evidence_domain *ret)
 {
 	*ret = (struct evidence_domain){ .mx_host = "", .mx_address = "" };
 	for (size_t i = 0; i < report->n_controls; i++) {
@@ -72,26 +85,31 @@ void evidence_domain(const struct rc_rules *rules, const char *provider, const R
 		struct verdict_answer a;
 
 		read_reply(rules, provider, control->stage, control->reply, control->failure, &a);
-		if (a.failure == VERDICT_FAILURE_NOT_PROBED && control->kind != ROLLCALL__CONTROL_KIND__CONTROL_KIND_RANDOM)
+		if (a.failure == VERDICT_FAILURE_NOT_PROBED &&
+		    control->kind != ROLLCALL__CONTROL_KIND__CONTROL_KIND_RANDOM)
 			continue;
 		if (accepted(&a))
-			ret->accepted = ret->accepted || control->kind == ROLLCALL__CONTROL_KIND__CONTROL_KIND_POSTMASTER;
+			ret->accepted =
+			    ret->accepted ||
+			    control->kind == ROLLCALL__CONTROL_KIND__CONTROL_KIND_POSTMASTER;
 		if (control->kind == ROLLCALL__CONTROL_KIND__CONTROL_KIND_RANDOM) {
-			enum verdict_control state = accepted(&a) ? VERDICT_CONTROL_ACCEPTED :
-						     refused(&a)  ? VERDICT_CONTROL_REFUSED :
-								    VERDICT_CONTROL_UNDECIDED;
+			enum verdict_control state = accepted(&a)  ? VERDICT_CONTROL_ACCEPTED
+						     : refused(&a) ? VERDICT_CONTROL_REFUSED
+								   : VERDICT_CONTROL_UNDECIDED;
 
 			if (weight(state) < weight(ret->control))
 				continue;
 			ret->control = state;
 			ret->control_at_ms = control->at_ms;
-			ret->control_local = state == VERDICT_CONTROL_UNDECIDED ? control->local.data : NULL;
-			ret->control_local_len = state == VERDICT_CONTROL_UNDECIDED ? control->local.len : 0;
+			ret->control_local =
+			    state == VERDICT_CONTROL_UNDECIDED ? control->local.data : NULL;
+			ret->control_local_len =
+			    state == VERDICT_CONTROL_UNDECIDED ? control->local.len : 0;
 		} else if (control->kind == ROLLCALL__CONTROL_KIND__CONTROL_KIND_POSTMASTER) {
 			ret->postmaster_answer = a;
-			ret->postmaster = accepted(&a)	  ? VERDICT_POSTMASTER_ACCEPTED :
-					  turned_away(&a) ? VERDICT_POSTMASTER_REFUSED :
-							    VERDICT_POSTMASTER_UNDECIDED;
+			ret->postmaster = accepted(&a)	    ? VERDICT_POSTMASTER_ACCEPTED
+					  : turned_away(&a) ? VERDICT_POSTMASTER_REFUSED
+							    : VERDICT_POSTMASTER_UNDECIDED;
 		}
 	}
 	for (size_t i = 0; i < report->n_answers && !ret->accepted; i++) {
@@ -114,12 +132,13 @@ void evidence_domain(const struct rc_rules *rules, const char *provider, const R
 bool evidence_alike(const struct verdict_answer *a, const struct verdict_answer *b)
 {
 	/* rule names live as long as the rules: the same rule is the same pointer */
-	return turned_away(a) && turned_away(b) && a->code == b->code && a->class.rule == b->class.rule &&
+	return turned_away(a) && turned_away(b) && a->code == b->code &&
+	       a->class.rule == b->class.rule &&
 	       strcmp(a->enhanced ? a->enhanced : "", b->enhanced ? b->enhanced : "") == 0;
 }
 
-uint32_t evidence_refused_alike(const struct rc_rules *rules, const char *provider, const Rollcall__Report *report,
-				const struct verdict_answer *answer)
+uint32_t evidence_refused_alike(const struct rc_rules *rules, const char *provider,
+				const Rollcall__Report *report, const struct verdict_answer *answer)
 {
 	uint32_t n = 0;
 	struct verdict_answer a;
@@ -139,16 +158,19 @@ uint32_t evidence_refused_alike(const struct rc_rules *rules, const char *provid
 	return n;
 }
 
-void evidence_fill(const struct rc_rules *rules, const Rollcall__Report *report, const struct evidence_domain *domain,
-		   const Rollcall__Answer *answer, struct verdict_input *in)
+void evidence_fill(const struct rc_rules *rules, const Rollcall__Report *report,
+		   const struct evidence_domain *domain, const Rollcall__Answer *answer,
+		   struct verdict_input *in)
 {
 	const char *provider = in->provider ? in->provider->name : NULL;
 	uint32_t alike;
 
 	evidence_answer(rules, provider, answer, &in->answer);
 	in->attempt = answer->attempt;
-	if (domain->control == VERDICT_CONTROL_REFUSED || domain->control == VERDICT_CONTROL_ACCEPTED ||
-	    (domain->control == VERDICT_CONTROL_UNDECIDED && in->control == VERDICT_CONTROL_UNKNOWN)) {
+	if (domain->control == VERDICT_CONTROL_REFUSED ||
+	    domain->control == VERDICT_CONTROL_ACCEPTED ||
+	    (domain->control == VERDICT_CONTROL_UNDECIDED &&
+	     in->control == VERDICT_CONTROL_UNKNOWN)) {
 		int64_t age_ms = report->reported_at_ms - domain->control_at_ms;
 
 		in->control = domain->control;

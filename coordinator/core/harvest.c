@@ -16,7 +16,8 @@ bool harvest_answer(struct harvest *h, bool refused)
 		h->refused = (uint8_t)(h->refused - bit(h, h->next));
 	else
 		h->filled++;
-	h->window[h->next / 8] = (uint8_t)((h->window[h->next / 8] & ~(1u << (h->next % 8))) | (unsigned)refused << (h->next % 8));
+	h->window[h->next / 8] = (uint8_t)((h->window[h->next / 8] & ~(1u << (h->next % 8))) |
+					   (unsigned)refused << (h->next % 8));
 	h->next = (uint8_t)((h->next + 1) % HARVEST_WINDOW);
 	h->refused = (uint8_t)(h->refused + refused);
 	if (!refused) {
@@ -27,7 +28,8 @@ bool harvest_answer(struct harvest *h, bool refused)
 	}
 	if (h->tripped)
 		return false;
-	h->tripped = (!h->accepted && h->run >= HARVEST_RUN) || (h->filled == HARVEST_WINDOW && h->refused >= HARVEST_REFUSED);
+	h->tripped = (!h->accepted && h->run >= HARVEST_RUN) ||
+		     (h->filled == HARVEST_WINDOW && h->refused >= HARVEST_REFUSED);
 	return h->tripped;
 }
 
@@ -54,7 +56,8 @@ bool harvest_load(struct harvest *h, const uint8_t *data, size_t len)
 		*h = loaded;
 		return true;
 	}
-	if (len != HARVEST_STORED || data[0] != VERSION || data[1] >= HARVEST_WINDOW || data[2] > HARVEST_WINDOW || data[4] > 3)
+	if (len != HARVEST_STORED || data[0] != VERSION || data[1] >= HARVEST_WINDOW ||
+	    data[2] > HARVEST_WINDOW || data[4] > 3)
 		return false;
 	loaded.next = data[1];
 	loaded.filled = data[2];

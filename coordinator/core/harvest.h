@@ -1,9 +1,11 @@
 /*
- * harvest - the guard against being used to guess addresses: one small memory for each domain of a job.
+ * harvest - the guard against being used to guess addresses: one small memory for each domain of a
+ * job.
  *
- * Pure and embedded; all zero is a new one. 25 refusals in a row with nothing ever accepted there, or 70 refusals among the
- * last 100 clear answers, trip it; tripped it stays so until harvest_release(). Answers that are neither refused nor accepted
- * do not count. Stored as HARVEST_STORED octets.
+ * Pure and embedded; all zero is a new one. 25 refusals in a row with nothing ever accepted there,
+ * or 70 refusals among the last 100 clear answers, trip it; tripped it stays so until
+ * harvest_release(). Answers that are neither refused nor accepted do not count. Stored as
+ * HARVEST_STORED octets.
  */
 #ifndef COORDINATOR_CORE_HARVEST_H
 #define COORDINATOR_CORE_HARVEST_H
@@ -15,12 +17,12 @@
 enum { HARVEST_RUN = 25, HARVEST_WINDOW = 100, HARVEST_REFUSED = 70, HARVEST_STORED = 18 };
 
 struct harvest {
-	uint8_t window[(HARVEST_WINDOW + 7) / 8];  /* 1: refused; a ring of 100 bits */
-	uint8_t next;      /* where the next answer goes, 0 to 99 */
-	uint8_t filled;    /* answers in the window, 0 to 100 */
-	uint8_t refused;   /* ones in it */
-	uint8_t run;       /* refusals since the last acceptance, at most 255 */
-	bool accepted;     /* anything was accepted there in this job */
+	uint8_t window[(HARVEST_WINDOW + 7) / 8]; /* 1: refused; a ring of 100 bits */
+	uint8_t next;				  /* where the next answer goes, 0 to 99 */
+	uint8_t filled;				  /* answers in the window, 0 to 100 */
+	uint8_t refused;			  /* ones in it */
+	uint8_t run;   /* refusals since the last acceptance, at most 255 */
+	bool accepted; /* anything was accepted there in this job */
 	bool tripped;
 };
 

@@ -10,7 +10,7 @@
 enum { NETS_MAX = 65536, LOCAL_MAX = 64 };
 
 struct set {
-	char **slots;  /* a power of two of them; NULL: free */
+	char **slots; /* a power of two of them; NULL: free */
 	size_t room, n;
 };
 
@@ -114,7 +114,10 @@ static bool parse_v4(const char *s, size_t len, uint8_t out[4])
 
 static int hex_of(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+				      : -1;
 }
 
 /* RFC 4291, 2.2: groups of four digits, one run of zero groups as "::", perhaps a v4 at the end. */
@@ -137,7 +140,8 @@ static bool parse_v6(const char *s, size_t len, uint8_t out[16])
 			return false;
 		for (; i < len && i - start < 4 && hex_of(s[i]) >= 0; i++)
 			value = 16 * value + (unsigned)hex_of(s[i]);
-		if (i < len && s[i] == '.' && n_head + n_tail <= 12 && parse_v4(s + start, len - start, to)) {
+		if (i < len && s[i] == '.' && n_head + n_tail <= 12 &&
+		    parse_v4(s + start, len - start, to)) {
 			*(gap ? &n_tail : &n_head) += 4;
 			i = len;
 			break;
@@ -199,7 +203,8 @@ static bool within(const struct net *net, const uint8_t octets[16])
 	unsigned whole = net->bits / 8, rest = net->bits % 8;
 
 	return memcmp(net->octets, octets, whole) == 0 &&
-	       (!rest || ((net->octets[whole] ^ octets[whole]) & (0xffu << (8 - rest) & 0xff)) == 0);
+	       (!rest ||
+		((net->octets[whole] ^ octets[whole]) & (0xffu << (8 - rest) & 0xff)) == 0);
 }
 
 /* ---------------------------------------------------------------- reading */
@@ -217,7 +222,8 @@ static bool is_domain(const char *s)
 				return false;
 			dot = true;
 			label = 0;
-		} else if ((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= '0' && s[i] <= '9') || s[i] == '-' || s[i] == '_') {
+		} else if ((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= '0' && s[i] <= '9') ||
+			   s[i] == '-' || s[i] == '_') {
 			if (++label > 63)
 				return false;
 		} else {
@@ -232,12 +238,14 @@ static bool is_local(const char *s)
 	size_t len = strlen(s);
 
 	for (size_t i = 0; i < len; i++)
-		if (!((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= '0' && s[i] <= '9') || strchr("-._", s[i])))
+		if (!((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= '0' && s[i] <= '9') ||
+		      strchr("-._", s[i])))
 			return false;
 	return len > 0 && len <= LOCAL_MAX;
 }
 
-static enum rc_status add_net(struct lists *lists, const struct rc_data_file *f, const struct net *net, struct rc_error *err)
+static enum rc_status add_net(struct lists *lists, const struct rc_data_file *f,
+			      const struct net *net, struct rc_error *err)
 {
 	struct net *more;
 
@@ -251,7 +259,8 @@ static enum rc_status add_net(struct lists *lists, const struct rc_data_file *f,
 	return RC_OK;
 }
 
-static enum rc_status read_list(const char *dir, const char *leaf, struct lists *lists, struct set *set, struct rc_error *err)
+static enum rc_status read_list(const char *dir, const char *leaf, struct lists *lists,
+				struct set *set, struct rc_error *err)
 {
 	struct rc_data_file f;
 	enum rc_status status = rc_data_file_open(&f, dir, leaf, err);
@@ -268,16 +277,20 @@ static enum rc_status read_list(const char *dir, const char *leaf, struct lists 
 		} else if (set == &lists->do_not_probe && parse_net(f.text, &net)) {
 			status = add_net(lists, &f, &net, err);
 		} else if (set == &lists->role ? !is_local(f.text) : !is_domain(f.text)) {
-			status = rc_data_file_wrong(&f, err, "\"%.80s\" is no %s", f.text,
-						    set == &lists->role		? "local part in small letters" :
-						    set == &lists->do_not_probe ? "domain in lower-case A-labels, address or network" :
-										  "domain in lower-case A-labels");
+			status = rc_data_file_wrong(
+			    &f, err, "\"%.80s\" is no %s", f.text,
+			    set == &lists->role ? "local part in small letters"
+			    : set == &lists->do_not_probe
+				? "domain in lower-case A-labels, address or network"
+				: "domain in lower-case A-labels");
 		} else {
 			added = set_add(set, f.text);
 			if (added < 0)
-				status = rc_error_set(err, RC_NO_MEMORY, "%s: no memory to read it", f.name);
+				status = rc_error_set(err, RC_NO_MEMORY, "%s: no memory to read it",
+						      f.name);
 			else if (!added)
-				status = rc_data_file_wrong(&f, err, "\"%.80s\" stands there twice", f.text);
+				status = rc_data_file_wrong(&f, err, "\"%.80s\" stands there twice",
+							    f.text);
 		}
 	}
 	rc_data_file_done(&f);
@@ -362,7 +375,8 @@ bool lists_is_free(const struct lists *lists, const char *domain)
 	return set_has(&lists->free, domain, strlen(domain));
 }
 
-bool lists_do_not_probe(const struct lists *lists, const char *domain, const char *mx_host, const char *address)
+bool lists_do_not_probe(const struct lists *lists, const char *domain, const char *mx_host,
+			const char *address)
 {
 	struct net ip;
 

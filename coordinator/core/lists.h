@@ -1,8 +1,9 @@
 /*
- * lists - names that need no probe to be judged: role accounts, disposable and free domains, and whom nobody may probe.
+ * lists - names that need no probe to be judged: role accounts, disposable and free domains, and
+ * whom nobody may probe.
  *
- * Loaded once from data/ (role, disposable, free, do-not-probe), read only afterwards, from any number of threads. Loading
- * fails with file, line and reason; looking up cannot.
+ * Loaded once from data/ (role, disposable, free, do-not-probe), read only afterwards, from any
+ * number of threads. Loading fails with file, line and reason; looking up cannot.
  */
 #ifndef COORDINATOR_CORE_LISTS_H
 #define COORDINATOR_CORE_LISTS_H
@@ -15,7 +16,8 @@
 struct lists;
 
 /* Reads the four files of the directory. */
-enum rc_status lists_load(const char *dir, struct lists **ret_lists, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status lists_load(const char *dir, struct lists **ret_lists,
+			  struct rc_error *err) RC_MUST_CHECK;
 /* Takes NULL. */
 void lists_free(struct lists *lists);
 
@@ -25,7 +27,9 @@ bool lists_is_role(const struct lists *lists, const char *local, size_t len);
 bool lists_is_disposable(const struct lists *lists, const char *domain);
 /* The domain itself. */
 bool lists_is_free(const struct lists *lists, const char *domain);
-/* Each may be NULL: the domain or one above it, the MX host likewise, or the address (text, v4 or v6) within a listed CIDR. */
-bool lists_do_not_probe(const struct lists *lists, const char *domain, const char *mx_host, const char *address);
+/* Each may be NULL: the domain or one above it, the MX host likewise, or the address (text, v4 or
+ * v6) within a listed CIDR. */
+bool lists_do_not_probe(const struct lists *lists, const char *domain, const char *mx_host,
+			const char *address);
 
 #endif

@@ -8,7 +8,8 @@ void schedule_default(struct schedule *ret)
 	*ret = (struct schedule){ .n = 3, .after_s = { 330, 2100, 12600 }, .time_scale = 1 };
 }
 
-enum rc_status schedule_parse(const char *text, uint32_t time_scale, struct schedule *ret, struct rc_error *err)
+enum rc_status schedule_parse(const char *text, uint32_t time_scale, struct schedule *ret,
+			      struct rc_error *err)
 {
 	struct schedule s = { .time_scale = time_scale };
 	const char *p = text;
@@ -25,7 +26,9 @@ enum rc_status schedule_parse(const char *text, uint32_t time_scale, struct sche
 		for (; *p >= '0' && *p <= '9' && p - start < 8; p++)
 			value = 10 * value + (uint64_t)(*p - '0');
 		if (p == start)
-			return rc_error_set(err, RC_INVALID, "retry schedule \"%s\": a time such as 330s, 35m or 3h is expected at \"%s\"",
+			return rc_error_set(err, RC_INVALID,
+					    "retry schedule \"%s\": a time such as 330s, 35m or 3h "
+					    "is expected at \"%s\"",
 					    text, start);
 		switch (*p) {
 		case 'd':
@@ -47,12 +50,17 @@ enum rc_status schedule_parse(const char *text, uint32_t time_scale, struct sche
 			break;
 		}
 		if (value < 1 || value > AFTER_MAX_S)
-			return rc_error_set(err, RC_INVALID, "retry schedule \"%s\": each time is from 1 second to 7 days", text);
+			return rc_error_set(
+			    err, RC_INVALID,
+			    "retry schedule \"%s\": each time is from 1 second to 7 days", text);
 		if (s.n == SCHEDULE_RETRIES_MAX)
-			return rc_error_set(err, RC_INVALID, "retry schedule \"%s\": at most %d times", text, SCHEDULE_RETRIES_MAX);
+			return rc_error_set(err, RC_INVALID,
+					    "retry schedule \"%s\": at most %d times", text,
+					    SCHEDULE_RETRIES_MAX);
 		if (s.n && value <= s.after_s[s.n - 1])
 			return rc_error_set(err, RC_INVALID,
-					    "retry schedule \"%s\": the times count from the first attempt, so each must be later than the one before",
+					    "retry schedule \"%s\": the times count from the first "
+					    "attempt, so each must be later than the one before",
 					    text);
 		s.after_s[s.n++] = (uint32_t)value;
 		while (*p == ' ')
@@ -60,7 +68,9 @@ enum rc_status schedule_parse(const char *text, uint32_t time_scale, struct sche
 		if (!*p)
 			break;
 		if (*p++ != ',')
-			return rc_error_set(err, RC_INVALID, "retry schedule \"%s\": times are parted by commas", text);
+			return rc_error_set(err, RC_INVALID,
+					    "retry schedule \"%s\": times are parted by commas",
+					    text);
 	}
 	*ret = s;
 	return RC_OK;
@@ -78,8 +88,8 @@ static int64_t scaled_ms(const struct schedule *s, uint32_t wait_s)
 	return ms < 1 ? 1 : ms;
 }
 
-int64_t schedule_due_ms(const struct schedule *s, enum verdict_wait wait, unsigned attempt, uint32_t not_before_s,
-			int64_t first_at_ms, int64_t now_ms)
+int64_t schedule_due_ms(const struct schedule *s, enum verdict_wait wait, unsigned attempt,
+			uint32_t not_before_s, int64_t first_at_ms, int64_t now_ms)
 {
 	int64_t due = now_ms, asked;
 
@@ -99,7 +109,8 @@ int64_t schedule_due_ms(const struct schedule *s, enum verdict_wait wait, unsign
 	if (attempt < 1)
 		attempt = 1;
 	if (s->n)
-		due = first_at_ms + scaled_ms(s, s->after_s[attempt <= s->n ? attempt - 1 : s->n - 1]);
+		due = first_at_ms +
+		      scaled_ms(s, s->after_s[attempt <= s->n ? attempt - 1 : s->n - 1]);
 	if (not_before_s) {
 		asked = now_ms + scaled_ms(s, not_before_s);
 		if (asked > due)

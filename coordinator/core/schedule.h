@@ -1,8 +1,9 @@
 /*
  * schedule - when a deferred row or domain is due again.
  *
- * Pure: the times come in as ms since 1970, and nothing allocates but parsing's error text. Times are unscaled until the very
- * end: the time scale divides the wait as its timer is armed (at least 1 ms), decisions compare unscaled spans.
+ * Pure: the times come in as ms since 1970, and nothing allocates but parsing's error text. Times
+ * are unscaled until the very end: the time scale divides the wait as its timer is armed (at least
+ * 1 ms), decisions compare unscaled spans.
  */
 #ifndef COORDINATOR_CORE_SCHEDULE_H
 #define COORDINATOR_CORE_SCHEDULE_H
@@ -17,24 +18,27 @@ enum { SCHEDULE_RETRIES_MAX = 16 };
 enum { SCHEDULE_CONFIRM_DOMAIN_S = 600, SCHEDULE_CONFIRM_REFUSAL_S = 10800, SCHEDULE_SOON_S = 30 };
 
 struct schedule {
-	unsigned n;                              /* retries; attempts are n + 1 */
-	uint32_t after_s[SCHEDULE_RETRIES_MAX];  /* from the first attempt, rising */
-	uint32_t time_scale;                     /* >= 1 */
+	unsigned n;				/* retries; attempts are n + 1 */
+	uint32_t after_s[SCHEDULE_RETRIES_MAX]; /* from the first attempt, rising */
+	uint32_t time_scale;			/* >= 1 */
 };
 
 /* 330 s, 2100 s, 12600 s; scale 1. */
 void schedule_default(struct schedule *ret);
-/* "330s,2100s,12600s" (s, m, h, d; a bare number is seconds); `err` says what is wrong: empty, not rising, over 7 d, too many. */
-enum rc_status schedule_parse(const char *text, uint32_t time_scale, struct schedule *ret, struct rc_error *err) RC_MUST_CHECK;
+/* "330s,2100s,12600s" (s, m, h, d; a bare number is seconds); `err` says what is wrong: empty, not
+ * rising, over 7 d, too many. */
+enum rc_status schedule_parse(const char *text, uint32_t time_scale, struct schedule *ret,
+			      struct rc_error *err) RC_MUST_CHECK;
 /* Attempts in all, for verdict_input.attempts_max. */
 unsigned schedule_attempts(const struct schedule *s);
 
 /*
- * When the row is due. `attempt` is the one just made, from 1 (for AT_ONCE and SOON it does not matter); `first_at_ms` when the
- * first attempt was made, `now_ms` when its answer came. Counted from the first attempt but never earlier than the server
- * asked, counted from now. With scale s, a wait of w becomes max(1, w / s) ms from where it is counted.
+ * When the row is due. `attempt` is the one just made, from 1 (for AT_ONCE and SOON it does not
+ * matter); `first_at_ms` when the first attempt was made, `now_ms` when its answer came. Counted
+ * from the first attempt but never earlier than the server asked, counted from now. With scale s, a
+ * wait of w becomes max(1, w / s) ms from where it is counted.
  */
-int64_t schedule_due_ms(const struct schedule *s, enum verdict_wait wait, unsigned attempt, uint32_t not_before_s,
-			int64_t first_at_ms, int64_t now_ms);
+int64_t schedule_due_ms(const struct schedule *s, enum verdict_wait wait, unsigned attempt,
+			uint32_t not_before_s, int64_t first_at_ms, int64_t now_ms);
 
 #endif

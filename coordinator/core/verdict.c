@@ -1,4 +1,5 @@
-/* See verdict.h. The order of the decisions in verdict_row() is the order of DESIGN 3; each step is one function. */
+/* See verdict.h. The order of the decisions in verdict_row() is the order of DESIGN 3; each step is
+ * one function. */
 #include "coordinator/core/verdict.h"
 
 #include <stddef.h>
@@ -7,8 +8,8 @@
 
 #include "coordinator/core/scores.h"
 
-enum { FRESH_CONTROL_S = 600 };  /* how old a control may be at an inconsistent provider */
-enum { ALIKE_MIN = 3 };          /* addresses refused alike before everybody counts as refused */
+enum { FRESH_CONTROL_S = 600 }; /* how old a control may be at an inconsistent provider */
+enum { ALIKE_MIN = 3 };		/* addresses refused alike before everybody counts as refused */
 
 static unsigned flags_of(const struct verdict_input *in)
 {
@@ -23,7 +24,8 @@ static unsigned flags_of(const struct verdict_input *in)
 	return flags;
 }
 
-static void finish(const struct verdict_input *in, const struct scores *scores, enum rc_reason reason, struct verdict *v)
+static void finish(const struct verdict_input *in, const struct scores *scores,
+		   enum rc_reason reason, struct verdict *v)
 {
 	v->final = true;
 	v->reason = reason;
@@ -43,7 +45,8 @@ static void defer(enum rc_reason reason, enum verdict_wait wait, struct verdict 
 }
 
 /* What passes with time: again on the schedule, or after the last attempt the cause. */
-static void retry(const struct verdict_input *in, const struct scores *scores, enum rc_reason reason, struct verdict *v)
+static void retry(const struct verdict_input *in, const struct scores *scores,
+		  enum rc_reason reason, struct verdict *v)
 {
 	if (in->attempts_max && in->attempt < in->attempts_max)
 		defer(reason, VERDICT_WAIT_SCHEDULE, v);
@@ -54,7 +57,8 @@ static void retry(const struct verdict_input *in, const struct scores *scores, e
 /* ---------------------------------------------------------------- before any mailbox is asked */
 
 /* Dead domains. True: decided. */
-static bool by_domain(const struct verdict_input *in, const struct scores *scores, struct verdict *v)
+static bool by_domain(const struct verdict_input *in, const struct scores *scores,
+		      struct verdict *v)
 {
 	switch (in->domain) {
 	case VERDICT_DOMAIN_NULL_MX:
@@ -107,7 +111,8 @@ static bool by_lists(const struct verdict_input *in, const struct scores *scores
 
 /* ---------------------------------------------------------------- the mailbox's own answer */
 
-static void by_failure(const struct verdict_input *in, const struct scores *scores, struct verdict *v)
+static void by_failure(const struct verdict_input *in, const struct scores *scores,
+		       struct verdict *v)
 {
 	struct verdict_input again = *in;
 
@@ -117,10 +122,12 @@ static void by_failure(const struct verdict_input *in, const struct scores *scor
 	case VERDICT_FAILURE_NULL_MX:
 	case VERDICT_FAILURE_UNROUTABLE:
 		/* the worker looked the domain up itself: the same as a resolve shard's answer */
-		again.domain = in->answer.failure == VERDICT_FAILURE_NO_DOMAIN	    ? VERDICT_DOMAIN_NOT_FOUND :
-			       in->answer.failure == VERDICT_FAILURE_NO_MAIL_SERVER ? VERDICT_DOMAIN_NO_SERVER :
-			       in->answer.failure == VERDICT_FAILURE_NULL_MX	    ? VERDICT_DOMAIN_NULL_MX :
-										      VERDICT_DOMAIN_UNROUTABLE;
+		again.domain =
+		    in->answer.failure == VERDICT_FAILURE_NO_DOMAIN ? VERDICT_DOMAIN_NOT_FOUND
+		    : in->answer.failure == VERDICT_FAILURE_NO_MAIL_SERVER
+			? VERDICT_DOMAIN_NO_SERVER
+		    : in->answer.failure == VERDICT_FAILURE_NULL_MX ? VERDICT_DOMAIN_NULL_MX
+								    : VERDICT_DOMAIN_UNROUTABLE;
 		by_domain(&again, scores, v);
 		return;
 	case VERDICT_FAILURE_DNS:
@@ -153,32 +160,37 @@ static void by_failure(const struct verdict_input *in, const struct scores *scor
 }
 
 /* A refusal that names no mailbox: does this server refuse everybody? */
-static void by_nameless_refusal(const struct verdict_input *in, const struct scores *scores, enum rc_reason reason, struct verdict *v)
+static void by_nameless_refusal(const struct verdict_input *in, const struct scores *scores,
+				enum rc_reason reason, struct verdict *v)
 {
 	bool everybody = in->postmaster == VERDICT_POSTMASTER_REFUSED && in->postmaster_alike;
 
 	if (in->domain_accepted || in->control == VERDICT_CONTROL_ACCEPTED) {
-		finish(in, scores, reason, v);  /* it tells one from the other */
+		finish(in, scores, reason, v); /* it tells one from the other */
 	} else if (in->postmaster == VERDICT_POSTMASTER_UNDECIDED) {
 		retry(in, scores, RC_REASON_CONTROL_INCONCLUSIVE, v);
-	} else if (everybody && in->refused_alike >= ALIKE_MIN) {
+	} else if (everybody && (in->refused_alike >= ALIKE_MIN || in->domain_rejects_all)) {
 		finish(in, scores, RC_REASON_REJECTS_ALL, v);
 	} else if (everybody) {
-		/* too few to say that it refuses all, and too like a wall to say that the mailbox is none */
+		/* Too few to say that it refuses all, and too like a wall to say that the mailbox
+		 * is none: perhaps others of the domain come to be known meanwhile. */
 		v->flags |= VERDICT_REVIEW;
-		finish(in, scores, RC_REASON_POLICY_REJECTED, v);
+		retry(in, scores, RC_REASON_POLICY_REJECTED, v);
 	} else {
 		finish(in, scores, reason, v);
 	}
 }
 
 /* Relay denied and kin: invalid only when postmaster is turned away too, twice, 3 hours apart. */
-static void by_routing_refusal(const struct verdict_input *in, const struct scores *scores, enum rc_reason reason, struct verdict *v)
+static void by_routing_refusal(const struct verdict_input *in, const struct scores *scores,
+			       enum rc_reason reason, struct verdict *v)
 {
-	bool domain_refused = in->postmaster == VERDICT_POSTMASTER_REFUSED && in->postmaster_alike && !in->domain_accepted;
+	bool domain_refused = in->postmaster == VERDICT_POSTMASTER_REFUSED &&
+			      in->postmaster_alike && !in->domain_accepted;
 
 	if (rc_reason_status(reason) == RC_RESULT_INVALID)
-		finish(in, scores, reason, v);  /* 521, 556: the server speaks for itself (RFC 7504) */
+		finish(in, scores, reason,
+		       v); /* 521, 556: the server speaks for itself (RFC 7504) */
 	else if (!domain_refused && in->postmaster == VERDICT_POSTMASTER_UNDECIDED)
 		retry(in, scores, reason, v);
 	else if (!domain_refused)
@@ -195,7 +207,8 @@ static bool misleads(const struct verdict_input *in)
 }
 
 /* Accepted: what the control says decides. */
-static void by_acceptance(const struct verdict_input *in, const struct scores *scores, enum rc_reason reason, struct verdict *v)
+static void by_acceptance(const struct verdict_input *in, const struct scores *scores,
+			  enum rc_reason reason, struct verdict *v)
 {
 	if (misleads(in)) {
 		finish(in, scores, RC_REASON_PROVIDER_ACCEPTS_ALL, v);
@@ -227,8 +240,12 @@ static void by_reply(const struct verdict_input *in, const struct scores *scores
 
 	if (in->answer.suspect) {
 		/* it had begun to starve us: neither its yes nor its no counts */
-		retry(in, scores, rc_reason_status(reason) == RC_RESULT_UNKNOWN && rc_reason_grade(reason) == RC_GRADE_UNKNOWN ?
-				      reason : RC_REASON_THROTTLED, v);
+		retry(in, scores,
+		      rc_reason_status(reason) == RC_RESULT_UNKNOWN &&
+			      rc_reason_grade(reason) == RC_GRADE_UNKNOWN
+			  ? reason
+			  : RC_REASON_THROTTLED,
+		      v);
 		return;
 	}
 	if (rc_reply_review(c, code))
@@ -266,8 +283,10 @@ static void by_reply(const struct verdict_input *in, const struct scores *scores
 		by_routing_refusal(in, scores, reason, v);
 		return;
 	}
-	/* A policy of theirs that is nobody's fault stays; what is ours, or passes, is tried again. */
-	if (c->category == RC_CATEGORY_POLICY && code >= 500 && c->fault == RC_FAULT_UNCLEAR && in->answer.stage == RC_STAGE_RCPT) {
+	/* A policy of theirs that is nobody's fault stays; what is ours, or passes, is tried again.
+	 */
+	if (c->category == RC_CATEGORY_POLICY && code >= 500 && c->fault == RC_FAULT_UNCLEAR &&
+	    in->answer.stage == RC_STAGE_RCPT) {
 		by_nameless_refusal(in, scores, reason, v);
 		return;
 	}
@@ -312,7 +331,8 @@ void verdict_row(const struct verdict_input *in, const struct scores *scores, st
 		by_reply(in, scores, ret);
 }
 
-void verdict_of_reason(enum rc_reason reason, const struct verdict_input *in, const struct scores *scores, struct verdict *ret)
+void verdict_of_reason(enum rc_reason reason, const struct verdict_input *in,
+		       const struct scores *scores, struct verdict *ret)
 {
 	static const struct verdict_input nothing;
 
@@ -324,8 +344,10 @@ void verdict_of_reason(enum rc_reason reason, const struct verdict_input *in, co
 
 bool verdict_is_refusal(const struct verdict *v)
 {
-	return v->final && (v->reason == RC_REASON_MAILBOX_NOT_FOUND || v->reason == RC_REASON_MAILBOX_DISABLED ||
-			    v->reason == RC_REASON_MAILBOX_NOT_LOCAL || v->reason == RC_REASON_MAILBOX_NAME_NOT_ALLOWED);
+	return v->final && (v->reason == RC_REASON_MAILBOX_NOT_FOUND ||
+			    v->reason == RC_REASON_MAILBOX_DISABLED ||
+			    v->reason == RC_REASON_MAILBOX_NOT_LOCAL ||
+			    v->reason == RC_REASON_MAILBOX_NAME_NOT_ALLOWED);
 }
 
 bool verdict_is_acceptance(const struct verdict_input *in)
@@ -333,6 +355,7 @@ bool verdict_is_acceptance(const struct verdict_input *in)
 	const struct verdict_answer *a = &in->answer;
 
 	return a->present && a->failure == VERDICT_FAILURE_NONE && !a->suspect &&
-	       (a->class.category == RC_CATEGORY_ACCEPTED || a->class.category == RC_CATEGORY_FORWARDED ||
+	       (a->class.category == RC_CATEGORY_ACCEPTED ||
+		a->class.category == RC_CATEGORY_FORWARDED ||
 		a->class.category == RC_CATEGORY_MAILBOX_FULL);
 }

@@ -1,13 +1,15 @@
 /*
- * verdict - what one row is called, from all that is known of it: the rules of DESIGN 3 in one place.
+ * verdict - what one row is called, from all that is known of it: the rules of DESIGN 3 in one
+ * place.
  *
- * Pure: no I/O, no clock, no allocation, no logging, never fails. The sink calls verdict_row() for each answer, the planner
- * for what needs no network. The answer is either final, or says for what and how long to wait (then coordinator/core/
- * schedule.h gives the time).
+ * Pure: no I/O, no clock, no allocation, no logging, never fails. The sink calls verdict_row() for
+ * each answer, the planner for what needs no network. The answer is either final, or says for what
+ * and how long to wait (then coordinator/core/ schedule.h gives the time).
  *
- * In this order: bad syntax, dead domain; suppressed, trap, disposable, do-not-probe; what the mailbox's own reply says;
- * accept-all; role (at an accept-all domain a flag only); valid. And never bent: a 4xx alone never makes an address invalid;
- * only a recipient's fault does; a 250 counts only where the random control was refused; a suspect answer does not count.
+ * In this order: bad syntax, dead domain; suppressed, trap, disposable, do-not-probe; what the
+ * mailbox's own reply says; accept-all; role (at an accept-all domain a flag only); valid. And
+ * never bent: a 4xx alone never makes an address invalid; only a recipient's fault does; a 250
+ * counts only where the random control was refused; a suspect answer does not count.
  */
 #ifndef COORDINATOR_CORE_VERDICT_H
 #define COORDINATOR_CORE_VERDICT_H
@@ -28,13 +30,13 @@ enum {
 	VERDICT_FREE = 4,
 	VERDICT_CATCH_ALL = 8,
 	VERDICT_REVIEW = 16,
-	VERDICT_SCORE_MEASURED = 32,  /* score_basis: measured; else prior */
+	VERDICT_SCORE_MEASURED = 32, /* score_basis: measured; else prior */
 	VERDICT_DOMAIN_RISK = 64
 };
 
 /* What the domain's look-up has said; the numbers are those of the protocol's ResolutionState. */
 enum verdict_domain {
-	VERDICT_DOMAIN_UNKNOWN = 0,  /* not looked up (yet) */
+	VERDICT_DOMAIN_UNKNOWN = 0, /* not looked up (yet) */
 	VERDICT_DOMAIN_MX = 1,
 	VERDICT_DOMAIN_IMPLICIT = 2,
 	VERDICT_DOMAIN_NULL_MX = 3,
@@ -46,16 +48,17 @@ enum verdict_domain {
 
 /* The random control of the domain. 1 and 2 are also domain_knowledge.control. */
 enum verdict_control {
-	VERDICT_CONTROL_UNKNOWN = 0,   /* not asked */
+	VERDICT_CONTROL_UNKNOWN = 0, /* not asked */
 	VERDICT_CONTROL_REFUSED = 1,
 	VERDICT_CONTROL_ACCEPTED = 2,
-	VERDICT_CONTROL_UNDECIDED = 3  /* asked: greylisted, 4xx, refused for something else, no answer */
+	VERDICT_CONTROL_UNDECIDED =
+	    3 /* asked: greylisted, 4xx, refused for something else, no answer */
 };
 
 enum verdict_postmaster {
 	VERDICT_POSTMASTER_UNASKED = 0,
 	VERDICT_POSTMASTER_ACCEPTED,
-	VERDICT_POSTMASTER_REFUSED,   /* see postmaster_alike */
+	VERDICT_POSTMASTER_REFUSED, /* see postmaster_alike */
 	VERDICT_POSTMASTER_UNDECIDED
 };
 
@@ -77,16 +80,17 @@ enum verdict_failure {
 	VERDICT_FAILURE_LOCAL = 13
 };
 
-/* The recipient's own answer of this attempt. coordinator/core/evidence.h makes it from the report. */
+/* The recipient's own answer of this attempt. coordinator/core/evidence.h makes it from the report.
+ */
 struct verdict_answer {
-	bool present;                     /* false: nothing was asked yet (planner) */
+	bool present; /* false: nothing was asked yet (planner) */
 	enum rc_stage stage;
-	enum verdict_failure failure;     /* not NONE: no reply, the next three mean nothing */
+	enum verdict_failure failure; /* not NONE: no reply, the next three mean nothing */
 	unsigned code;
-	const char *enhanced;             /* "" or NULL: none */
+	const char *enhanced; /* "" or NULL: none */
 	struct rc_classification class;
-	bool suspect;                     /* the server had begun to starve us */
-	uint32_t retry_after_s;           /* what the reply asked for, as the worker read it; 0: nothing */
+	bool suspect;		/* the server had begun to starve us */
+	uint32_t retry_after_s; /* what the reply asked for, as the worker read it; 0: nothing */
 };
 
 /* All zero is a good start: nothing known. */
@@ -102,56 +106,64 @@ struct verdict_input {
 
 	/* the domain */
 	enum verdict_domain domain;
-	bool domain_confirmed;       /* NOT_FOUND: seen by an earlier look-up too, at least 10 minutes ago (unscaled) */
-	bool refusal_confirmed;      /* mx_refuses_domain: this row was deferred for that reason before */
-	const struct rc_provider *provider;  /* NULL: no profile */
+	bool domain_confirmed; /* NOT_FOUND: seen by an earlier look-up too, at least 10 minutes ago
+				  (unscaled) */
+	bool
+	    refusal_confirmed; /* mx_refuses_domain: this row was deferred for that reason before */
+	const struct rc_provider *provider; /* NULL: no profile */
 
 	/* the answer */
 	struct verdict_answer answer;
-	unsigned attempt;            /* of the retry schedule, from 1; 0: no attempt was made */
-	unsigned attempts_max;       /* of the schedule: 4 with three retries. attempt >= attempts_max, or 0: it was the last */
+	unsigned attempt;      /* of the retry schedule, from 1; 0: no attempt was made */
+	unsigned attempts_max; /* of the schedule: 4 with three retries. attempt >= attempts_max, or
+				  0: it was the last */
 
 	/* what the servers said to others of that domain */
 	enum verdict_control control;
-	uint32_t control_age_s;          /* of a decided control, unscaled */
+	uint32_t control_age_s; /* of a decided control, unscaled */
 	bool control_same_lane;
 	enum verdict_postmaster postmaster;
-	bool postmaster_alike;           /* refused by the same rule, code and enhanced status as this row */
-	uint32_t refused_alike;          /* addresses of the domain refused in just that way, this one and controls counted */
-	bool domain_accepted;            /* anything was accepted there within 30 days */
+	bool postmaster_alike;	/* refused by the same rule, code and enhanced status as this row */
+	uint32_t refused_alike; /* addresses of the domain refused in just that way, this one and
+				   controls counted */
+	bool domain_rejects_all; /* another row of this domain was called rejects_all in this job */
+	bool domain_accepted;	 /* anything was accepted there within 30 days */
 };
 
 enum verdict_wait {
 	VERDICT_WAIT_NONE = 0,
-	VERDICT_WAIT_SCHEDULE,        /* the next time of the retry schedule, never before not_before_s from now */
-	VERDICT_WAIT_AT_ONCE,         /* send again now: no attempt was spent (not probed) */
-	VERDICT_WAIT_SOON,            /* 30 s: a fault of this machine; no attempt was spent */
-	VERDICT_WAIT_CONFIRM_DOMAIN,  /* 10 minutes, resolve with bypass_cache */
-	VERDICT_WAIT_CONFIRM_REFUSAL  /* 3 hours: mx_refuses_domain is to be seen twice */
+	VERDICT_WAIT_SCHEDULE, /* the next time of the retry schedule, never before not_before_s
+				  from now */
+	VERDICT_WAIT_AT_ONCE,  /* send again now: no attempt was spent (not probed) */
+	VERDICT_WAIT_SOON,     /* 30 s: a fault of this machine; no attempt was spent */
+	VERDICT_WAIT_CONFIRM_DOMAIN, /* 10 minutes, resolve with bypass_cache */
+	VERDICT_WAIT_CONFIRM_REFUSAL /* 3 hours: mx_refuses_domain is to be seen twice */
 };
 
 struct verdict {
 	bool final;
-	enum rc_reason reason;      /* final: the reason. Else what it would be called if this had been the last attempt */
-	unsigned flags;             /* VERDICT_ROLE ... */
-	int score;                  /* 0 to 100; -1: none (skipped) */
-	unsigned code;              /* of the recipient's reply; 0: none */
-	char enhanced[16];          /* "" none */
-	const char *rule;           /* NULL: no reply; else lives as long as the rules */
+	enum rc_reason reason; /* final: the reason. Else what it would be called if this had been
+				  the last attempt */
+	unsigned flags;	       /* VERDICT_ROLE ... */
+	int score;	       /* 0 to 100; -1: none (skipped) */
+	unsigned code;	       /* of the recipient's reply; 0: none */
+	char enhanced[16];     /* "" none */
+	const char *rule;      /* NULL: no reply; else lives as long as the rules */
 
 	/* not final */
 	enum verdict_wait wait;
-	uint32_t not_before_s;      /* the server asked for as long; 0: nothing */
-	bool attempt_spent;         /* false: the same attempt number goes out again */
-	bool need_control;          /* a fresh control is needed with the next try, whatever is known */
+	uint32_t not_before_s; /* the server asked for as long; 0: nothing */
+	bool attempt_spent;    /* false: the same attempt number goes out again */
+	bool need_control;     /* a fresh control is needed with the next try, whatever is known */
 };
 
 /* `scores` may be NULL: then no row has a score. */
 void verdict_row(const struct verdict_input *in, const struct scores *scores, struct verdict *ret);
 
-/* A final row for a reason that no answer gives: blank, cancelled, not_probed, deadline, harvest_guard ... `in` (may be NULL)
- * gives the flags and the provider. */
-void verdict_of_reason(enum rc_reason reason, const struct verdict_input *in, const struct scores *scores, struct verdict *ret);
+/* A final row for a reason that no answer gives: blank, cancelled, not_probed, deadline,
+ * harvest_guard ... `in` (may be NULL) gives the flags and the provider. */
+void verdict_of_reason(enum rc_reason reason, const struct verdict_input *in,
+		       const struct scores *scores, struct verdict *ret);
 
 static inline enum rc_result_status verdict_status(const struct verdict *v)
 {
@@ -161,7 +173,8 @@ static inline enum rc_grade verdict_grade(const struct verdict *v)
 {
 	return rc_reason_grade(v->reason);
 }
-/* A refusal in the harvest guard's sense: the recipient's own fault, final. Nothing else counts there. */
+/* A refusal in the harvest guard's sense: the recipient's own fault, final. Nothing else counts
+ * there. */
 bool verdict_is_refusal(const struct verdict *v);
 /* An acceptance in its sense: the server said yes to the recipient, whatever we make of it. */
 bool verdict_is_acceptance(const struct verdict_input *in);

@@ -59,7 +59,8 @@ static void start(struct world *w)
 	w->report.reported_at_ms = 100000;
 }
 
-static Rollcall__Answer *add_answer(struct world *w, uint32_t code, const char *enhanced, const char *text)
+static Rollcall__Answer *add_answer(struct world *w, uint32_t code, const char *enhanced,
+				    const char *text)
 {
 	Rollcall__Answer *a = &w->answers[w->report.n_answers];
 
@@ -72,7 +73,8 @@ static Rollcall__Answer *add_answer(struct world *w, uint32_t code, const char *
 	return a;
 }
 
-static Rollcall__Control *add_control(struct world *w, Rollcall__ControlKind kind, uint32_t code, const char *enhanced, const char *text)
+static Rollcall__Control *add_control(struct world *w, Rollcall__ControlKind kind, uint32_t code,
+				      const char *enhanced, const char *text)
 {
 	Rollcall__Control *c = &w->controls[w->report.n_controls];
 
@@ -203,8 +205,10 @@ static void test_out_of_range(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_control_refused), cmocka_unit_test(test_control_greylisted),
-					    cmocka_unit_test(test_refused_alike), cmocka_unit_test(test_out_of_range) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_control_refused),
+					    cmocka_unit_test(test_control_greylisted),
+					    cmocka_unit_test(test_refused_alike),
+					    cmocka_unit_test(test_out_of_range) };
 
 	return cmocka_run_group_tests(tests, load, unload);
 }

@@ -35,7 +35,7 @@ static void test_run(void **state)
 		assert_false(answer(&h, true));
 	assert_true(answer(&h, true));
 	assert_true(h.tripped);
-	assert_false(answer(&h, true));  /* tripped once */
+	assert_false(answer(&h, true)); /* tripped once */
 	harvest_release(&h);
 	assert_false(h.tripped);
 	assert_false(answer(&h, true));
@@ -86,8 +86,10 @@ static void test_load(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_run), cmocka_unit_test(test_run_with_acceptance),
-					    cmocka_unit_test(test_window), cmocka_unit_test(test_load) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_run),
+					    cmocka_unit_test(test_run_with_acceptance),
+					    cmocka_unit_test(test_window),
+					    cmocka_unit_test(test_load) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

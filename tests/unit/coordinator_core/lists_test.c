@@ -83,7 +83,8 @@ static void test_do_not_probe(void **state)
 	put("role", "info\n");
 	put("disposable", "");
 	put("free", "# none\n");
-	put("do-not-probe", "example.org\n192.0.2.0/25\n198.51.100.7\n2001:db8:1::/48\n::ffff:203.0.113.9\n");
+	put("do-not-probe",
+	    "example.org\n192.0.2.0/25\n198.51.100.7\n2001:db8:1::/48\n::ffff:203.0.113.9\n");
 	if (lists_load(dir, &lists, &err))
 		fail_msg("%s", err.text);
 	assert_true(lists_do_not_probe(lists, "example.org", NULL, NULL));
@@ -106,13 +107,15 @@ static void test_bad_lists(void **state)
 	static const struct {
 		const char *leaf, *text, *error;
 	} bad[] = {
-		{ "do-not-probe", "ok.test\n300.1.1.1/8\n", "do-not-probe:2: \"300.1.1.1/8\" is no domain" },
+		{ "do-not-probe", "ok.test\n300.1.1.1/8\n",
+		  "do-not-probe:2: \"300.1.1.1/8\" is no domain" },
 		{ "do-not-probe", "192.0.2.0/33\n", "do-not-probe:1:" },
 		{ "do-not-probe", "1::2::3\n", "do-not-probe:1:" },
 		{ "do-not-probe", "1:2:3:4:5:6:7\n", "do-not-probe:1:" },
 		{ "do-not-probe", "1:2:3:4:5:6:7:8:9\n", "do-not-probe:1:" },
 		{ "do-not-probe", "Example.org\n", "do-not-probe:1:" },
-		{ "disposable", "# c\na.test\na.test\n", "disposable:3: \"a.test\" stands there twice" },
+		{ "disposable", "# c\na.test\na.test\n",
+		  "disposable:3: \"a.test\" stands there twice" },
 		{ "free", "nodot\n", "free:1: \"nodot\" is no domain" },
 		{ "role", "in fo\n", "role:1: \"in fo\" is no local part" },
 	};
@@ -146,23 +149,28 @@ static void test_scores(void **state)
 	static const struct {
 		const char *text, *error;
 	} bad[] = {
-		{ "nonsense 5\n", "f:1: there is no reason" }, { "blank 5\n", "f:1: there is no reason" },
-		{ "null_mx 101\n", "f:1: a score is" },	       { "null_mx\n", "f:1: a reason" },
-		{ "null_mx 0\nnull_mx 1\n", "f:2: null_mx has" }, { "null_mx 0\n", "f:1: the reason mailbox_accepted has no score" },
+		{ "nonsense 5\n", "f:1: there is no reason" },
+		{ "blank 5\n", "f:1: there is no reason" },
+		{ "null_mx 101\n", "f:1: a score is" },
+		{ "null_mx\n", "f:1: a reason" },
+		{ "null_mx 0\nnull_mx 1\n", "f:2: null_mx has" },
+		{ "null_mx 0\n", "f:1: the reason mailbox_accepted has no score" },
 	};
 	struct scores *scores = NULL;
 	struct rc_error err = { 0 };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		assert_int_equal(scores_parse("f", bad[i].text, strlen(bad[i].text), &scores, &err), RC_INVALID);
+		assert_int_equal(scores_parse("f", bad[i].text, strlen(bad[i].text), &scores, &err),
+				 RC_INVALID);
 		if (!strstr(err.text, bad[i].error))
 			fail_msg("says %s, not %s", err.text, bad[i].error);
 	}
 	if (scores_load(SOURCE_DIR "/data", &scores, &err))
 		fail_msg("%s", err.text);
 	assert_in_range(scores_prior(scores, RC_REASON_MAILBOX_ACCEPTED, NULL), 90, 100);
-	assert_int_not_equal(scores_prior(scores, RC_REASON_MAILBOX_ACCEPTED, "outlook"), scores_prior(scores, RC_REASON_MAILBOX_ACCEPTED, "x"));
+	assert_int_not_equal(scores_prior(scores, RC_REASON_MAILBOX_ACCEPTED, "outlook"),
+			     scores_prior(scores, RC_REASON_MAILBOX_ACCEPTED, "x"));
 	assert_int_equal(scores_prior(scores, RC_REASON_BLANK, NULL), -1);
 	assert_int_equal(scores_prior(NULL, RC_REASON_NULL_MX, NULL), -1);
 	scores_free(scores);

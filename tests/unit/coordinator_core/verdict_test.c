@@ -20,7 +20,8 @@ static int load(void **state)
 	struct rc_error err;
 
 	(void)state;
-	if (rc_rules_load(SOURCE_DIR "/data", &rules, &err) || rc_providers_load(SOURCE_DIR "/data", &providers, &err) ||
+	if (rc_rules_load(SOURCE_DIR "/data", &rules, &err) ||
+	    rc_providers_load(SOURCE_DIR "/data", &providers, &err) ||
 	    scores_load(SOURCE_DIR "/data", &scores, &err)) {
 		print_error("%s\n", err.text);
 		return -1;
@@ -44,12 +45,17 @@ static struct verdict_input row(const char *reply)
 {
 	struct verdict_input in = { .domain = VERDICT_DOMAIN_MX, .attempt = 1, .attempts_max = 4 };
 	char text[1024];
-	struct rc_reply_view view = { .stage = RC_STAGE_RCPT, .enhanced = enhanced_of, .text = text };
+	struct rc_reply_view view = { .stage = RC_STAGE_RCPT,
+				      .enhanced = enhanced_of,
+				      .text = text };
 
 	if (!reply)
 		return in;
-	assert_true(rc_reply_split(reply, strlen(reply), &view.code, enhanced_of, text, sizeof(text), &view.len));
-	in.answer = (struct verdict_answer){ .present = true, .stage = RC_STAGE_RCPT, .code = view.code, .enhanced = enhanced_of };
+	assert_true(rc_reply_split(reply, strlen(reply), &view.code, enhanced_of, text,
+				   sizeof(text), &view.len));
+	in.answer = (struct verdict_answer){
+		.present = true, .stage = RC_STAGE_RCPT, .code = view.code, .enhanced = enhanced_of
+	};
 	rc_rules_classify(rules, &view, &in.answer.class);
 	return in;
 }
@@ -58,7 +64,8 @@ static struct verdict_input failure(enum verdict_failure f)
 {
 	struct verdict_input in = row(NULL);
 
-	in.answer = (struct verdict_answer){ .present = true, .stage = RC_STAGE_CONNECT, .failure = f };
+	in.answer =
+	    (struct verdict_answer){ .present = true, .stage = RC_STAGE_CONNECT, .failure = f };
 	return in;
 }
 
@@ -68,7 +75,8 @@ static void is_final(struct verdict_input in, enum rc_reason reason)
 
 	verdict_row(&in, scores, &v);
 	if (!v.final || v.reason != reason)
-		fail_msg("is %s%s, should be %s", v.final ? "" : "deferred as ", rc_reason_name(v.reason), rc_reason_name(reason));
+		fail_msg("is %s%s, should be %s", v.final ? "" : "deferred as ",
+			 rc_reason_name(v.reason), rc_reason_name(reason));
 	assert_in_range(v.score, 0, 100);
 	assert_int_equal(v.wait, VERDICT_WAIT_NONE);
 }
@@ -79,8 +87,9 @@ static void is_deferred(struct verdict_input in, enum rc_reason reason, enum ver
 
 	verdict_row(&in, scores, &v);
 	if (v.final || v.reason != reason || v.wait != wait)
-		fail_msg("is %s%s, wait %d, should be deferred as %s, wait %d", v.final ? "" : "deferred as ", rc_reason_name(v.reason),
-			 (int)v.wait, rc_reason_name(reason), (int)wait);
+		fail_msg("is %s%s, wait %d, should be deferred as %s, wait %d",
+			 v.final ? "" : "deferred as ", rc_reason_name(v.reason), (int)v.wait,
+			 rc_reason_name(reason), (int)wait);
 }
 
 /* Deferred on the schedule at the first attempt, final with that reason at the last. */
@@ -99,12 +108,12 @@ static unsigned flags(struct verdict_input in)
 	return v.flags;
 }
 
-#define WITH(in_, ...)                                \
-	({                                            \
-		struct verdict_input copy_ = (in_);   \
-		struct verdict_input *r = &copy_;     \
-		__VA_ARGS__;                          \
-		copy_;                                \
+#define WITH(in_, ...)                                                                             \
+	({                                                                                         \
+		struct verdict_input copy_ = (in_);                                                \
+		struct verdict_input *r = &copy_;                                                  \
+		__VA_ARGS__;                                                                       \
+		copy_;                                                                             \
 	})
 
 /* The codes of the field at RCPT, bare, with a control that was refused. */
@@ -140,14 +149,16 @@ static void test_codes(void **state)
 		{ "450 4.1.1 unverified address: in progress", RC_REASON_MAILBOX_UNVERIFIED, true },
 		{ "451 4.7.500 Server busy", RC_REASON_THROTTLED, true },
 		{ "554 5.7.1 blocked using zen.spamhaus.org", RC_REASON_IP_BLOCKED, true },
-		{ "553 5.1.8 Domain of sender address x does not exist", RC_REASON_SENDER_REJECTED, true },
+		{ "553 5.1.8 Domain of sender address x does not exist", RC_REASON_SENDER_REJECTED,
+		  true },
 		{ "550 5.7.1 x", RC_REASON_POLICY_REJECTED, false },
 		{ "530 5.7.0 Must issue a STARTTLS command first", RC_REASON_TLS_FAILED, true },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++) {
-		struct verdict_input in = WITH(row(codes[i].reply), r->control = VERDICT_CONTROL_REFUSED);
+		struct verdict_input in =
+		    WITH(row(codes[i].reply), r->control = VERDICT_CONTROL_REFUSED);
 
 		if (codes[i].retried)
 			is_retried(in, codes[i].reason);
@@ -169,16 +180,20 @@ static void test_failures(void **state)
 	is_final(failure(VERDICT_FAILURE_NULL_MX), RC_REASON_NULL_MX);
 	is_final(failure(VERDICT_FAILURE_NO_MAIL_SERVER), RC_REASON_NO_MAIL_SERVER);
 	is_final(failure(VERDICT_FAILURE_UNROUTABLE), RC_REASON_MX_UNROUTABLE);
-	is_deferred(failure(VERDICT_FAILURE_NO_DOMAIN), RC_REASON_DOMAIN_NOT_FOUND, VERDICT_WAIT_CONFIRM_DOMAIN);
-	/* nobody was asked: even after the last attempt it goes out again, and no attempt is spent */
+	is_deferred(failure(VERDICT_FAILURE_NO_DOMAIN), RC_REASON_DOMAIN_NOT_FOUND,
+		    VERDICT_WAIT_CONFIRM_DOMAIN);
+	/* nobody was asked: even after the last attempt it goes out again, and no attempt is spent
+	 */
 	for (unsigned attempt = 1; attempt <= 5; attempt++) {
 		struct verdict v;
-		struct verdict_input in = WITH(failure(VERDICT_FAILURE_NOT_PROBED), r->attempt = attempt);
+		struct verdict_input in =
+		    WITH(failure(VERDICT_FAILURE_NOT_PROBED), r->attempt = attempt);
 
 		is_deferred(in, RC_REASON_NOT_PROBED, VERDICT_WAIT_AT_ONCE);
 		verdict_row(&in, scores, &v);
 		assert_false(v.attempt_spent);
-		is_deferred(WITH(failure(VERDICT_FAILURE_LOCAL), r->attempt = attempt), RC_REASON_NOT_PROBED, VERDICT_WAIT_SOON);
+		is_deferred(WITH(failure(VERDICT_FAILURE_LOCAL), r->attempt = attempt),
+			    RC_REASON_NOT_PROBED, VERDICT_WAIT_SOON);
 	}
 }
 
@@ -196,12 +211,15 @@ static void test_domain_and_lists(void **state)
 	is_final(WITH(in, r->domain = VERDICT_DOMAIN_NULL_MX), RC_REASON_NULL_MX);
 	is_final(WITH(in, r->domain = VERDICT_DOMAIN_NO_SERVER), RC_REASON_NO_MAIL_SERVER);
 	is_final(WITH(in, r->domain = VERDICT_DOMAIN_UNROUTABLE), RC_REASON_MX_UNROUTABLE);
-	is_deferred(WITH(in, r->domain = VERDICT_DOMAIN_NOT_FOUND), RC_REASON_DOMAIN_NOT_FOUND, VERDICT_WAIT_CONFIRM_DOMAIN);
-	is_final(WITH(in, r->domain = VERDICT_DOMAIN_NOT_FOUND; r->domain_confirmed = true), RC_REASON_DOMAIN_NOT_FOUND);
+	is_deferred(WITH(in, r->domain = VERDICT_DOMAIN_NOT_FOUND), RC_REASON_DOMAIN_NOT_FOUND,
+		    VERDICT_WAIT_CONFIRM_DOMAIN);
+	is_final(WITH(in, r->domain = VERDICT_DOMAIN_NOT_FOUND; r->domain_confirmed = true),
+		 RC_REASON_DOMAIN_NOT_FOUND);
 	is_retried(WITH(in, r->domain = VERDICT_DOMAIN_FAILED), RC_REASON_DNS_FAILURE);
 
 	/* the order: syntax, dead domain, suppressed, trap, disposable, do-not-probe, the reply */
-	in = WITH(row("550 5.1.1 user unknown"), r->do_not_probe = r->disposable = r->spam_trap = r->suppressed = r->bad_syntax = true;
+	in = WITH(row("550 5.1.1 user unknown"), r->do_not_probe = r->disposable = r->spam_trap =
+						     r->suppressed = r->bad_syntax = true;
 		  r->domain = VERDICT_DOMAIN_NULL_MX);
 	is_final(in, RC_REASON_BAD_SYNTAX);
 	in.bad_syntax = false;
@@ -225,19 +243,25 @@ static void test_control(void **state)
 
 	(void)state;
 	is_retried(in, RC_REASON_CONTROL_INCONCLUSIVE);
-	is_retried(WITH(in, r->control = VERDICT_CONTROL_UNDECIDED), RC_REASON_CONTROL_INCONCLUSIVE);
+	is_retried(WITH(in, r->control = VERDICT_CONTROL_UNDECIDED),
+		   RC_REASON_CONTROL_INCONCLUSIVE);
 	verdict_row(&in, scores, &v);
 	assert_true(v.need_control);
 	is_final(WITH(in, r->control = VERDICT_CONTROL_REFUSED), RC_REASON_MAILBOX_ACCEPTED);
 	is_final(WITH(in, r->control = VERDICT_CONTROL_ACCEPTED), RC_REASON_DOMAIN_ACCEPTS_ALL);
-	is_final(WITH(in, r->control = VERDICT_CONTROL_REFUSED; r->role = true), RC_REASON_ROLE_ACCOUNT);
+	is_final(WITH(in, r->control = VERDICT_CONTROL_REFUSED; r->role = true),
+		 RC_REASON_ROLE_ACCOUNT);
 	/* at an accept-all domain role is a flag only */
 	in = WITH(in, r->control = VERDICT_CONTROL_ACCEPTED; r->role = true; r->free = true);
 	is_final(in, RC_REASON_DOMAIN_ACCEPTS_ALL);
 	assert_int_equal(flags(in), VERDICT_ROLE | VERDICT_FREE | VERDICT_CATCH_ALL);
-	/* what the mailbox's own reply says comes before accept-all, and a role that is refused is not there */
-	is_final(WITH(row("550 5.1.1 user unknown"), r->control = VERDICT_CONTROL_ACCEPTED; r->role = true), RC_REASON_MAILBOX_NOT_FOUND);
-	is_final(WITH(row("552 5.2.2 full"), r->control = VERDICT_CONTROL_ACCEPTED), RC_REASON_MAILBOX_FULL);
+	/* what the mailbox's own reply says comes before accept-all, and a role that is refused is
+	 * not there */
+	is_final(WITH(row("550 5.1.1 user unknown"), r->control = VERDICT_CONTROL_ACCEPTED;
+		      r->role = true),
+		 RC_REASON_MAILBOX_NOT_FOUND);
+	is_final(WITH(row("552 5.2.2 full"), r->control = VERDICT_CONTROL_ACCEPTED),
+		 RC_REASON_MAILBOX_FULL);
 }
 
 static void test_providers(void **state)
@@ -250,16 +274,20 @@ static void test_providers(void **state)
 		in.provider = rc_providers_find(providers, accepts_all[i]);
 		assert_non_null(in.provider);
 		is_final(in, RC_REASON_PROVIDER_ACCEPTS_ALL);
-		is_final(WITH(row("252 ok"), r->provider = in.provider), RC_REASON_PROVIDER_ACCEPTS_ALL);
+		is_final(WITH(row("252 ok"), r->provider = in.provider),
+			 RC_REASON_PROVIDER_ACCEPTS_ALL);
 		assert_int_equal(flags(in) & VERDICT_CATCH_ALL, VERDICT_CATCH_ALL);
-		is_final(WITH(row("552 1 Requested mail action aborted, mailbox not found"), r->provider = in.provider),
+		is_final(WITH(row("552 1 Requested mail action aborted, mailbox not found"),
+			      r->provider = in.provider),
 			 RC_REASON_MAILBOX_NOT_FOUND);
 	}
 	/* inconsistent: only a control of this lane, within 10 minutes */
 	in.provider = rc_providers_find(providers, "outlook");
 	is_retried(in, RC_REASON_CONTROL_INCONCLUSIVE);
-	is_retried(WITH(in, r->control_same_lane = true; r->control_age_s = 601), RC_REASON_CONTROL_INCONCLUSIVE);
-	is_final(WITH(in, r->control_same_lane = true; r->control_age_s = 600), RC_REASON_MAILBOX_ACCEPTED);
+	is_retried(WITH(in, r->control_same_lane = true; r->control_age_s = 601),
+		   RC_REASON_CONTROL_INCONCLUSIVE);
+	is_final(WITH(in, r->control_same_lane = true; r->control_age_s = 600),
+		 RC_REASON_MAILBOX_ACCEPTED);
 	is_final(WITH(in, r->control = VERDICT_CONTROL_ACCEPTED), RC_REASON_DOMAIN_ACCEPTS_ALL);
 	/* honest: an old control does */
 	in.provider = rc_providers_find(providers, "gmail");
@@ -273,16 +301,21 @@ static void test_rejects_all(void **state)
 
 	(void)state;
 	is_final(in, RC_REASON_MAILBOX_NOT_FOUND);
-	is_final(WITH(in, r->postmaster = VERDICT_POSTMASTER_ACCEPTED; r->refused_alike = 9), RC_REASON_MAILBOX_NOT_FOUND);
-	is_retried(WITH(in, r->postmaster = VERDICT_POSTMASTER_UNDECIDED), RC_REASON_CONTROL_INCONCLUSIVE);
-	in = WITH(in, r->postmaster = VERDICT_POSTMASTER_REFUSED; r->postmaster_alike = true; r->refused_alike = 3);
+	is_final(WITH(in, r->postmaster = VERDICT_POSTMASTER_ACCEPTED; r->refused_alike = 9),
+		 RC_REASON_MAILBOX_NOT_FOUND);
+	is_retried(WITH(in, r->postmaster = VERDICT_POSTMASTER_UNDECIDED),
+		   RC_REASON_CONTROL_INCONCLUSIVE);
+	in = WITH(in, r->postmaster = VERDICT_POSTMASTER_REFUSED; r->postmaster_alike = true;
+		  r->refused_alike = 3);
 	is_final(in, RC_REASON_REJECTS_ALL);
-	is_final(WITH(in, r->refused_alike = 2), RC_REASON_POLICY_REJECTED);
+	is_retried(WITH(in, r->refused_alike = 2), RC_REASON_POLICY_REJECTED);
+	is_final(WITH(in, r->refused_alike = 1; r->domain_rejects_all = true),
+		 RC_REASON_REJECTS_ALL);
 	is_final(WITH(in, r->postmaster_alike = false), RC_REASON_MAILBOX_NOT_FOUND);
 	is_final(WITH(in, r->domain_accepted = true), RC_REASON_MAILBOX_NOT_FOUND);
 	/* one that names the mailbox stands whatever the rest */
-	is_final(WITH(row("550 5.1.1 user unknown"), r->postmaster = VERDICT_POSTMASTER_REFUSED; r->postmaster_alike = true;
-		      r->refused_alike = 50),
+	is_final(WITH(row("550 5.1.1 user unknown"), r->postmaster = VERDICT_POSTMASTER_REFUSED;
+		      r->postmaster_alike = true; r->refused_alike = 50),
 		 RC_REASON_MAILBOX_NOT_FOUND);
 }
 
@@ -295,16 +328,21 @@ static void test_routing(void **state)
 	is_final(WITH(in, r->postmaster = VERDICT_POSTMASTER_ACCEPTED), RC_REASON_POLICY_REJECTED);
 	in = WITH(in, r->postmaster = VERDICT_POSTMASTER_REFUSED; r->postmaster_alike = true);
 	is_deferred(in, RC_REASON_MX_REFUSES_DOMAIN, VERDICT_WAIT_CONFIRM_REFUSAL);
-	is_deferred(WITH(in, r->attempt = 4), RC_REASON_MX_REFUSES_DOMAIN, VERDICT_WAIT_CONFIRM_REFUSAL);
+	is_deferred(WITH(in, r->attempt = 4), RC_REASON_MX_REFUSES_DOMAIN,
+		    VERDICT_WAIT_CONFIRM_REFUSAL);
 	is_final(WITH(in, r->refusal_confirmed = true), RC_REASON_MX_REFUSES_DOMAIN);
-	is_final(WITH(in, r->refusal_confirmed = true; r->domain_accepted = true), RC_REASON_POLICY_REJECTED);
+	is_final(WITH(in, r->refusal_confirmed = true; r->domain_accepted = true),
+		 RC_REASON_POLICY_REJECTED);
 }
 
 static void test_suspect(void **state)
 {
 	(void)state;
-	is_retried(WITH(row("250 ok"), r->control = VERDICT_CONTROL_REFUSED; r->answer.suspect = true), RC_REASON_THROTTLED);
-	is_retried(WITH(row("550 5.1.1 user unknown"), r->answer.suspect = true), RC_REASON_THROTTLED);
+	is_retried(
+	    WITH(row("250 ok"), r->control = VERDICT_CONTROL_REFUSED; r->answer.suspect = true),
+	    RC_REASON_THROTTLED);
+	is_retried(WITH(row("550 5.1.1 user unknown"), r->answer.suspect = true),
+		   RC_REASON_THROTTLED);
 	is_retried(WITH(row("252 x"), r->answer.suspect = true), RC_REASON_THROTTLED);
 	is_retried(WITH(row("421 x"), r->answer.suspect = true), RC_REASON_SERVER_UNAVAILABLE);
 }
@@ -312,8 +350,10 @@ static void test_suspect(void **state)
 /* Whatever 4xx, whatever words, at whatever attempt: never invalid. */
 static void test_4xx_is_never_invalid(void **state)
 {
-	static const char *const texts[] = { "user unknown", "5.1.1 no such user", "4.1.1 unknown user", "mailbox disabled", "quota",
-					     "relay access denied", "account does not exist", "" };
+	static const char *const texts[] = {
+		"user unknown", "5.1.1 no such user",  "4.1.1 unknown user",	 "mailbox disabled",
+		"quota",	"relay access denied", "account does not exist", ""
+	};
 
 	(void)state;
 	for (unsigned code = 400; code < 500; code++)
@@ -324,8 +364,10 @@ static void test_4xx_is_never_invalid(void **state)
 				struct verdict_input in;
 
 				snprintf(reply, sizeof(reply), "%u %s", code, texts[i]);
-				in = WITH(row(reply), r->attempt = attempt; r->refused_alike = 9; r->postmaster_alike = true;
-					  r->postmaster = VERDICT_POSTMASTER_REFUSED; r->refusal_confirmed = true);
+				in = WITH(row(reply), r->attempt = attempt; r->refused_alike = 9;
+					  r->postmaster_alike = true;
+					  r->postmaster = VERDICT_POSTMASTER_REFUSED;
+					  r->refusal_confirmed = true);
 				verdict_row(&in, scores, &v);
 				assert_int_not_equal(rc_reason_status(v.reason), RC_RESULT_INVALID);
 				assert_int_equal(v.final, attempt == 4);
@@ -363,7 +405,8 @@ static void test_review(void **state)
 
 static void test_of_reason(void **state)
 {
-	static const enum rc_reason given[] = { RC_REASON_BLANK, RC_REASON_CANCELLED, RC_REASON_NOT_PROBED, RC_REASON_DEADLINE,
+	static const enum rc_reason given[] = { RC_REASON_BLANK,	 RC_REASON_CANCELLED,
+						RC_REASON_NOT_PROBED,	 RC_REASON_DEADLINE,
 						RC_REASON_HARVEST_GUARD, RC_REASON_DO_NOT_PROBE };
 	struct verdict_input in = { .role = true };
 	struct verdict v;
@@ -403,16 +446,22 @@ static void test_reason_table(void **state)
 		const char *status, *grade, *reasons;
 	} design[] = {
 		{ "valid", "valid", "mailbox_accepted mailbox_forwarded" },
-		{ "invalid", "invalid", "bad_syntax domain_not_found no_mail_server null_mx mx_unroutable mx_refuses_domain mailbox_not_found "
-					"mailbox_disabled mailbox_not_local mailbox_name_not_allowed" },
+		{ "invalid", "invalid",
+		  "bad_syntax domain_not_found no_mail_server null_mx mx_unroutable "
+		  "mx_refuses_domain mailbox_not_found "
+		  "mailbox_disabled mailbox_not_local mailbox_name_not_allowed" },
 		{ "catch_all", "risky", "domain_accepts_all" },
 		{ "do_not_mail", "invalid", "disposable_domain suppressed spam_trap" },
 		{ "role_based", "risky", "role_account" },
-		{ "unknown", "risky", "provider_accepts_all cannot_verify mailbox_full mailbox_unverified" },
-		{ "unknown", "unknown", "greylisted throttled ip_blocked auth_required policy_rejected sender_rejected rejects_all "
-					"server_unavailable temporary_failure connection_failed timeout tls_failed "
-					"smtputf8_unsupported protocol_error dns_failure control_inconclusive harvest_guard "
-					"do_not_probe deadline" },
+		{ "unknown", "risky",
+		  "provider_accepts_all cannot_verify mailbox_full mailbox_unverified" },
+		{ "unknown", "unknown",
+		  "greylisted throttled ip_blocked auth_required policy_rejected sender_rejected "
+		  "rejects_all "
+		  "server_unavailable temporary_failure connection_failed timeout tls_failed "
+		  "smtputf8_unsupported protocol_error dns_failure control_inconclusive "
+		  "harvest_guard "
+		  "do_not_probe deadline" },
 		{ "skipped", "unknown", "blank cancelled not_probed" },
 	};
 	int seen = 1;
@@ -422,12 +471,15 @@ static void test_reason_table(void **state)
 		char copy[512], *save = NULL;
 
 		snprintf(copy, sizeof(copy), "%s", design[i].reasons);
-		for (char *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save), seen++) {
+		for (char *w = strtok_r(copy, " ", &save); w;
+		     w = strtok_r(NULL, " ", &save), seen++) {
 			enum rc_reason reason = rc_reason_find(w);
 
 			assert_string_equal(rc_reason_name(reason), w);
-			assert_string_equal(rc_result_status_name(rc_reason_status(reason)), design[i].status);
-			assert_string_equal(rc_grade_name(rc_reason_grade(reason)), design[i].grade);
+			assert_string_equal(rc_result_status_name(rc_reason_status(reason)),
+					    design[i].status);
+			assert_string_equal(rc_grade_name(rc_reason_grade(reason)),
+					    design[i].grade);
 			assert_true(strlen(rc_reason_text(reason)) > 10);
 		}
 	}
@@ -439,13 +491,20 @@ static void test_reason_table(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_codes),		    cmocka_unit_test(test_failures),
-		cmocka_unit_test(test_domain_and_lists),    cmocka_unit_test(test_control),
-		cmocka_unit_test(test_providers),	    cmocka_unit_test(test_rejects_all),
-		cmocka_unit_test(test_routing),		    cmocka_unit_test(test_suspect),
-		cmocka_unit_test(test_4xx_is_never_invalid), cmocka_unit_test(test_waits_and_evidence),
-		cmocka_unit_test(test_review),		    cmocka_unit_test(test_of_reason),
-		cmocka_unit_test(test_harvest_terms),	    cmocka_unit_test(test_reason_table),
+		cmocka_unit_test(test_codes),
+		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_domain_and_lists),
+		cmocka_unit_test(test_control),
+		cmocka_unit_test(test_providers),
+		cmocka_unit_test(test_rejects_all),
+		cmocka_unit_test(test_routing),
+		cmocka_unit_test(test_suspect),
+		cmocka_unit_test(test_4xx_is_never_invalid),
+		cmocka_unit_test(test_waits_and_evidence),
+		cmocka_unit_test(test_review),
+		cmocka_unit_test(test_of_reason),
+		cmocka_unit_test(test_harvest_terms),
+		cmocka_unit_test(test_reason_table),
 	};
 
 	return cmocka_run_group_tests(tests, load, unload);

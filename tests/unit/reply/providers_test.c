@@ -18,9 +18,12 @@ static void test_shipped(void **state)
 		{ "gmail-smtp-in.l.google.com", "gmail.com", "gmail", RC_HONEST },
 		{ "aspmx.l.google.com", "example.test", "workspace", RC_HONEST },
 		{ "alt1.aspmx.l.google.com.", NULL, "workspace", RC_HONEST },
-		{ "outlook-com.olc.protection.outlook.com", "outlook.com", "outlook", RC_INCONSISTENT },
-		{ "hotmail-com.olc.protection.outlook.com", "hotmail.com", "outlook", RC_INCONSISTENT },
-		{ "example-test.mail.protection.outlook.com", "example.test", "microsoft365", RC_HONEST },
+		{ "outlook-com.olc.protection.outlook.com", "outlook.com", "outlook",
+		  RC_INCONSISTENT },
+		{ "hotmail-com.olc.protection.outlook.com", "hotmail.com", "outlook",
+		  RC_INCONSISTENT },
+		{ "example-test.mail.protection.outlook.com", "example.test", "microsoft365",
+		  RC_HONEST },
 		{ "mta5.am0.yahoodns.net", "yahoo.com", "yahoo", RC_MISLEADING },
 		{ "mx-aol.mail.gm0.yahoodns.net", "aol.com", "aol", RC_MISLEADING },
 		{ "mx01.mail.icloud.com", "icloud.com", "icloud", RC_INCONSISTENT },
@@ -43,7 +46,8 @@ static void test_shipped(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		p = rc_providers_match(providers, rows[i].mx, rows[i].domain);
 		if (!p || strcmp(p->name, rows[i].name) != 0 || p->honesty != rows[i].honesty)
-			fail_msg("%s is %s, should be %s", rows[i].mx, p ? p->name : "nobody", rows[i].name);
+			fail_msg("%s is %s, should be %s", rows[i].mx, p ? p->name : "nobody",
+				 rows[i].name);
 		assert_ptr_equal(rc_providers_find(providers, rows[i].name), p);
 	}
 	assert_null(rc_providers_match(providers, "mx.example.test", "example.test"));
@@ -85,7 +89,9 @@ static void test_bad_files(void **state)
 		struct rc_providers *none = NULL;
 		struct rc_error err = { 0 };
 
-		assert_int_equal(rc_providers_parse("f", bad[i].file, strlen(bad[i].file), &none, &err), RC_INVALID);
+		assert_int_equal(
+		    rc_providers_parse("f", bad[i].file, strlen(bad[i].file), &none, &err),
+		    RC_INVALID);
 		assert_null(none);
 		if (!strstr(err.text, bad[i].error))
 			fail_msg("says %s, not %s", err.text, bad[i].error);
@@ -107,7 +113,9 @@ static void test_empty(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_shipped), cmocka_unit_test(test_bad_files), cmocka_unit_test(test_empty) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_shipped),
+					    cmocka_unit_test(test_bad_files),
+					    cmocka_unit_test(test_empty) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

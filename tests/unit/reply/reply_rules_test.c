@@ -33,13 +33,15 @@ static int unload(void **state)
 	return 0;
 }
 
-static struct rc_classification classify(const char *line, enum rc_stage stage, const char *provider, unsigned *ret_code)
+static struct rc_classification classify(const char *line, enum rc_stage stage,
+					 const char *provider, unsigned *ret_code)
 {
 	struct rc_reply_view view = { .stage = stage, .provider = provider };
 	struct rc_classification c;
 	char enhanced[16], text[RC_REPLY_TEXT_MAX];
 
-	assert_true(rc_reply_split(line, strlen(line), &view.code, enhanced, text, sizeof(text), &view.len));
+	assert_true(rc_reply_split(line, strlen(line), &view.code, enhanced, text, sizeof(text),
+				   &view.len));
 	view.enhanced = enhanced;
 	view.text = text;
 	rc_rules_classify(rules, &view, &c);
@@ -52,15 +54,17 @@ struct row {
 	const char *fault;
 	const char *category;
 	const char *reason;
-	enum rc_stage stage;   /* UNSET: RCPT */
+	enum rc_stage stage; /* UNSET: RCPT */
 	const char *provider;
 };
 
 /* With .stage and .provider: RX. */
-#define R(reply_, fault_, category_, reason_) RX(reply_, fault_, category_, reason_, .provider = NULL)
-#define RX(reply_, fault_, category_, reason_, ...)                                                            \
-	{                                                                                                      \
-		.reply = reply_, .fault = fault_, .category = category_, .reason = reason_, __VA_ARGS__       \
+#define R(reply_, fault_, category_, reason_)                                                      \
+	RX(reply_, fault_, category_, reason_, .provider = NULL)
+#define RX(reply_, fault_, category_, reason_, ...)                                                \
+	{                                                                                          \
+		.reply = reply_, .fault = fault_, .category = category_, .reason = reason_,        \
+		__VA_ARGS__                                                                        \
 	}
 
 static const struct row table[] = {
@@ -78,11 +82,13 @@ static void test_each_reply(void **state)
 		struct rc_classification c = classify(t->reply, t->stage, t->provider, &code);
 		const char *reason = rc_reason_name(rc_reply_reason(&c, code));
 
-		if (strcmp(rc_fault_name(c.fault), t->fault) != 0 || strcmp(rc_category_name(c.category), t->category) != 0 ||
+		if (strcmp(rc_fault_name(c.fault), t->fault) != 0 ||
+		    strcmp(rc_category_name(c.category), t->category) != 0 ||
 		    strcmp(reason, t->reason) != 0) {
 			wrong++;
-			print_error("%s\n    is %s %s %s by %s, should be %s %s %s\n", t->reply, rc_fault_name(c.fault),
-				    rc_category_name(c.category), reason, c.rule, t->fault, t->category, t->reason);
+			print_error("%s\n    is %s %s %s by %s, should be %s %s %s\n", t->reply,
+				    rc_fault_name(c.fault), rc_category_name(c.category), reason,
+				    c.rule, t->fault, t->category, t->reason);
 		}
 	}
 	assert_int_equal(wrong, 0);
@@ -98,7 +104,8 @@ static void test_never_invalid(void **state)
 		struct rc_classification c;
 
 		for (int stage = RC_STAGE_CONNECT; stage < RC_STAGE_RCPT; stage++) {
-			c = classify(table[i].reply, (enum rc_stage)stage, table[i].provider, &code);
+			c = classify(table[i].reply, (enum rc_stage)stage, table[i].provider,
+				     &code);
 			assert_int_not_equal(c.fault, RC_FAULT_RECIPIENT);
 		}
 		if (table[i].reply[0] != '5')
@@ -112,7 +119,8 @@ static void test_never_invalid(void **state)
 		}
 		c = classify(copy, RC_STAGE_RCPT, table[i].provider, &code);
 		if (rc_reason_status(rc_reply_reason(&c, code)) == RC_RESULT_INVALID)
-			fail_msg("%s is %s by %s", copy, rc_reason_name(rc_reply_reason(&c, code)), c.rule);
+			fail_msg("%s is %s by %s", copy, rc_reason_name(rc_reply_reason(&c, code)),
+				 c.rule);
 	}
 }
 
@@ -122,7 +130,9 @@ static void test_waits(void **state)
 		const char *reply;
 		int32_t wait_s, short_s;
 	} waits[] = {
-		{ "450 4.2.0 <a@b.test>: Recipient address rejected: Greylisted, see http://postgrey.schweikert.ch/help/b.test.html", -1, -1 },
+		{ "450 4.2.0 <a@b.test>: Recipient address rejected: Greylisted, see "
+		  "http://postgrey.schweikert.ch/help/b.test.html",
+		  -1, -1 },
 		{ "450 4.7.1 Greylisted, please try again in 300 seconds", 300, -1 },
 		{ "451 4.7.1 Greylisting in action, please come back in 00:04:58", 298, -1 },
 		{ "451 4.7.1 Greylisting in action, please come back in 1:00:00", 3600, -1 },
@@ -130,9 +140,12 @@ static void test_waits(void **state)
 		{ "451 Please try again in 60 seconds", 60, 60 },
 		{ "451 Bitte in 5 Minuten erneut versuchen", 300, -1 },
 		{ "450 Veuillez r\303\251essayer dans 2 minutes", 120, 120 },
-		{ "451 \350\257\267\345\234\25060\347\247\222\345\220\216\351\207\215\350\257\225", 60, 60 },
+		{ "451 \350\257\267\345\234\25060\347\247\222\345\220\216\351\207\215\350\257\225",
+		  60, 60 },
 		{ "450 4.3.2 Service currently unavailable", -1, 5 },
-		{ "451 Internal resource temporarily unavailable - https://community.mimecast.com/docs/DOC-1369#451", -1, 90 },
+		{ "451 Internal resource temporarily unavailable - "
+		  "https://community.mimecast.com/docs/DOC-1369#451",
+		  -1, 90 },
 		{ "452 4.5.3 Too many recipients", -1, 0 },
 		{ "451 Too many recipients", -1, 0 },
 		{ "450 limit is 20 messages per 60 seconds", -1, -1 },
@@ -146,9 +159,10 @@ static void test_waits(void **state)
 		unsigned code;
 		struct rc_classification c = classify(waits[i].reply, RC_STAGE_RCPT, NULL, &code);
 
-		if (c.retry_after_s != waits[i].wait_s || rc_reply_short_retry_s(&c, NULL) != waits[i].short_s)
-			fail_msg("%s: asks for %d s, short retry %d s, rule %s", waits[i].reply, c.retry_after_s,
-				 rc_reply_short_retry_s(&c, NULL), c.rule);
+		if (c.retry_after_s != waits[i].wait_s ||
+		    rc_reply_short_retry_s(&c, NULL) != waits[i].short_s)
+			fail_msg("%s: asks for %d s, short retry %d s, rule %s", waits[i].reply,
+				 c.retry_after_s, rc_reply_short_retry_s(&c, NULL), c.rule);
 	}
 }
 
@@ -157,14 +171,18 @@ static void test_split(void **state)
 	char enhanced[16], text[256];
 	unsigned code;
 	size_t len;
-	const char *multi = "550-5.1.1 The email account that you tried to reach\r\n550-5.1.1 does not exist.\n550 5.1.1 bye";
+	const char *multi = "550-5.1.1 The email account that you tried to reach\r\n550-5.1.1 does "
+			    "not exist.\n550 5.1.1 bye";
 
 	(void)state;
-	assert_true(rc_reply_split(multi, strlen(multi), &code, enhanced, text, sizeof(text), &len));
+	assert_true(
+	    rc_reply_split(multi, strlen(multi), &code, enhanced, text, sizeof(text), &len));
 	assert_int_equal(code, 550);
 	assert_string_equal(enhanced, "5.1.1");
-	assert_int_equal(len, strlen("The email account that you tried to reach\ndoes not exist.\nbye"));
-	assert_memory_equal(text, "The email account that you tried to reach\ndoes not exist.\nbye", len);
+	assert_int_equal(len,
+			 strlen("The email account that you tried to reach\ndoes not exist.\nbye"));
+	assert_memory_equal(text, "The email account that you tried to reach\ndoes not exist.\nbye",
+			    len);
 	assert_true(rc_reply_split("250", 3, &code, enhanced, text, sizeof(text), &len));
 	assert_int_equal(len, 0);
 	assert_true(rc_reply_split("550 5.1.1.2 x", 13, &code, enhanced, text, sizeof(text), &len));
@@ -181,7 +199,11 @@ static void test_rubbish(void **state)
 {
 	struct rc_classification c;
 	char text[3 * RC_REPLY_TEXT_MAX];
-	struct rc_reply_view view = { .stage = RC_STAGE_RCPT, .code = 550, .enhanced = "5.1.1", .text = text, .len = sizeof(text) };
+	struct rc_reply_view view = { .stage = RC_STAGE_RCPT,
+				      .code = 550,
+				      .enhanced = "5.1.1",
+				      .text = text,
+				      .len = sizeof(text) };
 	uint32_t x = 1;
 
 	(void)state;
@@ -221,11 +243,15 @@ static void test_bad_files(void **state)
 		{ "a: color=red -> sender policy", "f:1: there is no condition \"color\"" },
 		{ "a: code=550 -> sender policy loud", "f:1: nothing is called \"loud\"" },
 		{ "a: code=450 -> recipient mailbox_not_found", "f:1: a 4xx alone never" },
-		{ "a: stage=mail code=550 -> recipient mailbox_not_found", "f:1: a recipient is at fault at RCPT only" },
+		{ "a: stage=mail code=550 -> recipient mailbox_not_found",
+		  "f:1: a recipient is at fault at RCPT only" },
 		{ "a: code=550 -> recipient policy", "f:1: policy is not a recipient's fault" },
-		{ "a: code=550 -> sender policy\na: code=551 -> sender policy", "f:2: the rule a stands in line 1" },
-		{ "a: code=550 -> sender policy\nb: code=550 -> sender policy", "f:2: the same conditions stand in line 1" },
-		{ "a: code=550 -> sender policy over=b\nb: code=551 -> sender policy over=a", "stands over itself" },
+		{ "a: code=550 -> sender policy\na: code=551 -> sender policy",
+		  "f:2: the rule a stands in line 1" },
+		{ "a: code=550 -> sender policy\nb: code=550 -> sender policy",
+		  "f:2: the same conditions stand in line 1" },
+		{ "a: code=550 -> sender policy over=b\nb: code=551 -> sender policy over=a",
+		  "stands over itself" },
 		{ "a: code=550 -> sender policy over=c", "f:1: over=c: there is no such rule" },
 		{ " code=550 -> sender policy", "f:1: the line is indented" },
 		{ "a: -> sender policy", "f:1:" },
@@ -237,10 +263,12 @@ static void test_bad_files(void **state)
 		struct rc_error err = { 0 };
 		struct rc_rules *none = NULL;
 
-		assert_int_equal(rc_rules_parse("f", bad[i].file, strlen(bad[i].file), &none, &err), RC_INVALID);
+		assert_int_equal(rc_rules_parse("f", bad[i].file, strlen(bad[i].file), &none, &err),
+				 RC_INVALID);
 		assert_null(none);
 		if (!strstr(err.text, bad[i].error))
-			fail_msg("%s\n    says %s\n    not  %s", bad[i].file, err.text, bad[i].error);
+			fail_msg("%s\n    says %s\n    not  %s", bad[i].file, err.text,
+				 bad[i].error);
 	}
 	{
 		struct rc_error err = { 0 };
@@ -262,7 +290,8 @@ static const char *speaks(const char *file, const char *reply, const char *provi
 
 	if (rc_rules_parse("f", file, strlen(file), &own, &err))
 		fail_msg("%s", err.text);
-	assert_true(rc_reply_split(reply, strlen(reply), &view.code, enhanced, text, sizeof(text), &view.len));
+	assert_true(rc_reply_split(reply, strlen(reply), &view.code, enhanced, text, sizeof(text),
+				   &view.len));
 	view.enhanced = enhanced;
 	view.text = text;
 	rc_rules_classify(own, &view, &c);
@@ -271,7 +300,8 @@ static const char *speaks(const char *file, const char *reply, const char *provi
 	return name;
 }
 
-/* Provider before text before enhanced status before code; a longer text before a shorter; over= before all. */
+/* Provider before text before enhanced status before code; a longer text before a shorter; over=
+ * before all. */
 static void test_order(void **state)
 {
 	static const char file[] = "code: code=550 -> sender policy\n"
@@ -302,7 +332,9 @@ static void test_order(void **state)
 
 static void test_file(void **state)
 {
-	struct rc_reply_view view = { .code = 550, .enhanced = "5.1.1", .text = "User unknown", .len = 12 };
+	struct rc_reply_view view = {
+		.code = 550, .enhanced = "5.1.1", .text = "User unknown", .len = 12
+	};
 	const char *names[32];
 	size_t n;
 
@@ -317,8 +349,9 @@ static void test_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_reply), cmocka_unit_test(test_never_invalid), cmocka_unit_test(test_waits),
-		cmocka_unit_test(test_split),	   cmocka_unit_test(test_rubbish),	 cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_each_reply), cmocka_unit_test(test_never_invalid),
+		cmocka_unit_test(test_waits),	   cmocka_unit_test(test_split),
+		cmocka_unit_test(test_rubbish),	   cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_order),	   cmocka_unit_test(test_file),
 	};
 
