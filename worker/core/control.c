@@ -49,6 +49,17 @@ static bool has(const Rollcall__Recipient *r, const char *octets)
 	return false;
 }
 
+/* Words that would say what it is for. */
+static bool tells(const char *name)
+{
+	static const char *const words[] = { "test", "prob", "check", "fake", "spam", "trap", "null", "admin" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (strstr(name, words[i]))
+			return true;
+	return false;
+}
+
 size_t control_local(uint64_t seed, Rollcall__Recipient *const *sample, size_t n, char ret_local[CONTROL_LOCAL_MAX])
 {
 	struct writer w = { .out = ret_local, .seed = seed };
@@ -61,19 +72,22 @@ size_t control_local(uint64_t seed, Rollcall__Recipient *const *sample, size_t n
 		digits += has(sample[i], "0123456789");
 	}
 	/* At most 5 syllables of 5 letters, a dot and 4 digits. */
-	if (dots * 2 > n) {
-		add_word(&w, 2);
-		w.out[w.len++] = '.';
-		add_word(&w, 3);
-	} else if (digits * 2 > n) {
-		add_word(&w, 3);
-		for (unsigned i = 0; i < 4; i++)
-			w.out[w.len++] = (char)('0' + (i ? seed_below(&w.seed, 10) : 1 + seed_below(&w.seed, 9)));
-	} else {
-		add_word(&w, 4);
-		w.out[w.len++] = (char)('1' + seed_below(&w.seed, 9));
-		w.out[w.len++] = (char)('0' + seed_below(&w.seed, 10));
-	}
-	w.out[w.len] = '\0';
+	do {
+		w.len = 0;
+		if (dots * 2 > n) {
+			add_word(&w, 2);
+			w.out[w.len++] = '.';
+			add_word(&w, 3);
+		} else if (digits * 2 > n) {
+			add_word(&w, 3);
+			for (unsigned i = 0; i < 4; i++)
+				w.out[w.len++] = (char)('0' + (i ? seed_below(&w.seed, 10) : 1 + seed_below(&w.seed, 9)));
+		} else {
+			add_word(&w, 4);
+			w.out[w.len++] = (char)('1' + seed_below(&w.seed, 9));
+			w.out[w.len++] = (char)('0' + seed_below(&w.seed, 10));
+		}
+		w.out[w.len] = '\0';
+	} while (tells(ret_local));
 	return w.len;
 }

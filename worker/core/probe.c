@@ -634,8 +634,8 @@ enum pacer_outcome probe_session_outcome(const struct probe *p, uint32_t *ret_rc
 
 void probe_set_throttled(struct probe *p, uint64_t retry_in_ms)
 {
-	p->health_known = true;
-	p->health.throttled = retry_in_ms > 0;
+	p->health.throttled = p->backed_off || retry_in_ms > 0;
+	p->health_known = p->health_known || p->health.throttled;
 	p->health.retry_in_ms = retry_in_ms < UINT32_MAX ? (uint32_t)retry_in_ms : UINT32_MAX;
 }
 

@@ -275,6 +275,7 @@ static void back_off(struct probe *p, uint64_t now_ms)
 {
 	p->enough = true;
 	p->throttled = true;
+	p->backed_off = true;
 	p->health_known = true;
 	p->health.throttled = true;
 	probe_round_end(p, now_ms);

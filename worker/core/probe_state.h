@@ -106,6 +106,7 @@ struct probe {
 	bool cut;
 	bool no_memory;
 	bool starved;
+	bool backed_off;         /* it asked us to slow down */
 	bool resolve_mx;         /* the MX set came without the shard */
 
 	uint64_t seed;
