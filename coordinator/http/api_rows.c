@@ -117,7 +117,8 @@ static enum rc_status submit(struct request *r, const char *email, const char *i
 {
 	static const char *const columns[] = { "email" };
 	struct upload_params params = { .tenant = r->key.tenant, .client = *r->key.client ? r->key.client : NULL, .name = "",
-					.idempotency_key = idempotency_key, .interactive = true };
+					.idempotency_key = idempotency_key, .interactive = true,
+					.deadline_ms = r->api->params.deadline_ms };
 	struct upload_end end = { .format = "txt", .columns = columns, .column_count = 1, .address_column = 1 };
 	struct upload_row row = { .raw = email, .raw_len = strlen(email), .domain = "" };
 	struct rc_address address;

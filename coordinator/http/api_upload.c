@@ -221,7 +221,7 @@ void call_upload_begin(struct request *r)
 {
 	struct list_upload *u = calloc(1, sizeof(*u));
 	struct list_params lp = { .column = request_param(r, "column") };
-	struct upload_params up = { .deadline_ms = 0 };
+	struct upload_params up = { .deadline_ms = r->api->params.deadline_ms };
 	enum decode_coding coding;
 	uint64_t max = r->api->params.max_upload > 0 ? (uint64_t)r->api->params.max_upload : 10ULL << 30;
 

@@ -50,7 +50,7 @@ static enum rc_status pass(struct decode *d, const char *data, size_t len, struc
 {
 	d->out += len;
 	if (d->max_octets && d->out > d->max_octets)
-		return rc_error_set(err, RC_LIMIT, "the list is larger than %llu MiB: split it, or raise --max-upload",
+		return rc_error_set(err, RC_LIMIT, "the list is larger than %llu MiB unpacked: split it",
 				    (unsigned long long)(d->max_octets >> 20));
 	if (d->coding != DECODE_NONE && d->out > DECODE_RATIO_FREE && d->out / DECODE_RATIO_MAX > d->in)
 		return rc_error_set(err, RC_LIMIT,

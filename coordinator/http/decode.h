@@ -13,7 +13,7 @@
 
 #include "common/base/status.h"
 
-enum { DECODE_RATIO_MAX = 300, DECODE_RATIO_FREE = 32 * 1024 * 1024 };
+enum { DECODE_RATIO_MAX = 100, DECODE_RATIO_FREE = 32 * 1024 * 1024 };
 
 enum decode_coding { DECODE_LOOK = 0, DECODE_NONE, DECODE_GZIP, DECODE_ZSTD };
 

@@ -465,6 +465,11 @@ const char *http_server_address(const struct http_server *s)
 	return s->address;
 }
 
+int http_server_port(const struct http_server *s)
+{
+	return (int)strtol(strrchr(s->address, ':') + 1, NULL, 10);
+}
+
 void http_server_stop(struct http_server *s)
 {
 	if (!s)

@@ -21,6 +21,7 @@ struct http_server_params {
 	const char *listen;          /* "127.0.0.1:8025", "[::1]:0", ":8025" (all addresses); port 0: any free one */
 	const char *database;        /* libpq's conninfo */
 	int64_t max_upload;          /* octets of an unpacked list; 0: 10 GiB */
+	int64_t deadline_ms;         /* of a job that names none; 0: 72 h */
 	struct bell *planner_bell;   /* rung when a job was uploaded. NULL: none */
 	struct bell *leader_bell;    /* rung when a job was paused, resumed, started, cancelled, deleted. NULL: none */
 	struct readiness *readiness; /* for /readyz; NULL: never ready */
@@ -31,6 +32,8 @@ enum rc_status http_server_start(const struct http_server_params *params, struct
 	RC_MUST_CHECK;
 /* "127.0.0.1:8025", with the port that was bound; "[::1]:8025". */
 const char *http_server_address(const struct http_server *server);
+/* The port that was bound. */
+int http_server_port(const struct http_server *server);
 /* Takes NULL. */
 void http_server_stop(struct http_server *server);
 
