@@ -1,10 +1,12 @@
 /* rollcall-worker: takes shards from Kafka, asks the mail servers from its own addresses, and reports what they said. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/log.h"
 #include "common/base/options.h"
 #include "worker/io/config.h"
+#include "worker/io/kafka_loop.h"
 #include "worker/io/worker.h"
 
 static const char program[] = "rollcall-worker";
@@ -45,5 +47,7 @@ int main(int argc, char **argv)
 			code = fail(&err);
 	}
 	rc_options_free(options);
+	if (kafka_loop_lingers())
+		_exit(code);
 	return code;
 }

@@ -1,12 +1,15 @@
 #include "worker/io/kafka_loop.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
@@ -402,6 +405,8 @@ void kafka_loop_unassign(struct kafka_loop *kafka, uint32_t lane)
 /* At receipt, for lag tools only: nothing here reads them. */
 static void commit(struct kafka_loop *kafka)
 {
+	if (!kafka->connected)
+		return;
 	for (struct assigned *assigned = kafka->assigned; assigned != NULL; assigned = assigned->next) {
 		if (assigned->next_offset == assigned->committed)
 			continue;
@@ -412,26 +417,49 @@ static void commit(struct kafka_loop *kafka)
 
 /* ---- clients */
 
-/* Freeing may wait for librdkafka's threads, so a thread of libuv's pool does it. */
+/* Freeing may wait half a minute for a broker that is gone, so a thread of its own does it. */
 struct farewell {
-	uv_work_t work;
 	rd_kafka_t *clients[3];
 };
 
-static void farewell_work(uv_work_t *work)
+static atomic_uint farewells;
+
+static void *farewell_run(void *context)
 {
-	struct farewell *farewell = work->data;
+	struct farewell *farewell = context;
 
 	for (size_t i = 0; i < 3; i++) {
 		if (farewell->clients[i] != NULL)
 			rd_kafka_destroy_flags(farewell->clients[i], RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	}
+	free(farewell);
+	atomic_fetch_sub(&farewells, 1);
+	return NULL;
 }
 
-static void farewell_done(uv_work_t *work, int status)
+bool kafka_loop_lingers(void)
 {
-	(void)status;
-	free(work->data);
+	return atomic_load(&farewells) > 0;
+}
+
+static void farewell_start(rd_kafka_t *const clients[3], bool wait)
+{
+	struct farewell *farewell = calloc(1, sizeof(*farewell));
+	struct timespec until;
+	pthread_t thread;
+
+	if (farewell == NULL)
+		return;
+	memcpy(farewell->clients, clients, sizeof(farewell->clients));
+	atomic_fetch_add(&farewells, 1);
+	if (pthread_create(&thread, NULL, farewell_run, farewell) != 0) {
+		free(farewell); /* the clients then last as long as the process */
+		return;
+	}
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 1;
+	if (!wait || pthread_timedjoin_np(thread, NULL, &until) != 0)
+		pthread_detach(thread);
 }
 
 static void clients_drop(struct kafka_loop *kafka)
@@ -448,13 +476,8 @@ static void clients_drop(struct kafka_loop *kafka)
 	if (kafka->producer != NULL)
 		rd_kafka_purge(kafka->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
 							RD_KAFKA_PURGE_F_NON_BLOCKING);
-	struct farewell *farewell = calloc(1, sizeof(*farewell));
-
-	if (farewell != NULL) {
-		memcpy(farewell->clients, clients, sizeof(clients));
-		farewell->work.data = farewell;
-		uv_queue_work(kafka->loop, &farewell->work, farewell_work, farewell_done);
-	}
+	if (kafka->producer != NULL || kafka->shards != NULL)
+		farewell_start(clients, kafka->freeing);
 	kafka->producer = kafka->shards = kafka->control = NULL;
 	kafka->producer_queue = kafka->shard_queue = kafka->control_queue = NULL;
 	while (kafka->assigned != NULL) {

@@ -38,8 +38,10 @@ struct kafka_loop_events {
 enum rc_status kafka_loop_new(uv_loop_t *loop, const struct kafka_loop_settings *settings,
 			      const struct kafka_loop_events *events, void *context,
 			      struct kafka_loop **ret_kafka, struct rc_error *err) RC_MUST_CHECK;
-/* What has not been delivered is dropped. Takes NULL. */
+/* What has not been delivered is dropped. Waits a second at most for librdkafka's threads. Takes NULL. */
 void kafka_loop_free(struct kafka_loop *kafka);
+/* Whether such threads are still there: then the process should end by _exit(), which no destructor races. */
+bool kafka_loop_lingers(void);
 
 bool kafka_loop_is_connected(const struct kafka_loop *kafka);
 /* Whether a report can be sent now; while not, no new shard should be begun, and none is handed over. */
