@@ -16,6 +16,7 @@
 #include "common/base/buf.h"
 #include "common/base/status.h"
 #include "coordinator/http/http_server.h"
+#include "coordinator/http/json_text.h"
 #include "coordinator/http/records.h"
 #include "coordinator/store/jobs.h"
 #include "coordinator/store/keys.h"
@@ -89,10 +90,6 @@ void reply_error(struct request *r, const struct rc_error *err);
 void reply_fault(struct request *r, const struct list_fault *fault);
 
 void ring(struct bell *bell);
-/* RFC 3339, or null for 0. */
-json_t *json_time(int64_t wall_ms);
-/* What may not be UTF-8 as text. */
-json_t *json_safe(const char *text, size_t len);
 
 /* The calls, by file. */
 json_t *job_json(struct request *r, const struct job_view *job);  /* api_jobs.c */

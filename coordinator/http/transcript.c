@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/base/buf.h"
-#include "coordinator/http/api.h"
+#include "coordinator/http/json_text.h"
 #include "rollcall.pb-c.h"
 
 static const char *const failure_texts[] = {
@@ -49,6 +49,15 @@ static void note(json_t *conversation, const char *text)
 	say(conversation, "note", text, strlen(text));
 }
 
+/* Where the text does not begin with it already. */
+static void add_enhanced(struct rc_buf *line, const Rollcall__Reply *reply, const char *text, size_t len)
+{
+	size_t enhanced = reply->enhanced ? strlen(reply->enhanced) : 0;
+
+	if (enhanced && (len < enhanced || memcmp(text, reply->enhanced, enhanced) != 0))
+		rc_buf_printf(line, "%s ", reply->enhanced);
+}
+
 /* "550-5.1.1 first" / "550 5.1.1 last" */
 static void say_reply(json_t *conversation, const Rollcall__Reply *reply)
 {
@@ -63,12 +72,10 @@ static void say_reply(json_t *conversation, const Rollcall__Reply *reply)
 	for (;;) {
 		const char *stop = memchr(text, '\n', (size_t)(end - text));
 		size_t len = (size_t)((stop ? stop : end) - text);
-		size_t enhanced = reply->enhanced ? strlen(reply->enhanced) : 0;
 
 		rc_buf_clear(&line);
 		rc_buf_printf(&line, "%u%c", reply->code, stop ? '-' : ' ');
-		if (enhanced && (len < enhanced || memcmp(text, reply->enhanced, enhanced) != 0))
-			rc_buf_printf(&line, "%s ", reply->enhanced);
+		add_enhanced(&line, reply, text, len);
 		rc_buf_add(&line, text, len);
 		say(conversation, "S", line.data ? line.data : "", line.len);
 		if (!stop)
@@ -179,6 +186,7 @@ static json_t *outcome(const Rollcall__Answer *answer)
 		if (answer->stage != ROLLCALL__STAGE__STAGE_RCPT)
 			rc_buf_printf(&text, "%s: ", stage_text(answer->stage));
 		rc_buf_printf(&text, "%u ", answer->reply->code);
+		add_enhanced(&text, answer->reply, (const char *)answer->reply->text.data, answer->reply->text.len);
 		rc_buf_add(&text, answer->reply->text.data ? answer->reply->text.data : (const uint8_t *)"", answer->reply->text.len);
 	} else {
 		rc_buf_printf(&text, "%s%s%s", stage_text(answer->stage), *stage_text(answer->stage) ? ": " : "",
