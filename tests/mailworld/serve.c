@@ -26,7 +26,7 @@
 
 enum {
 	EVENTS = 512, ACCEPTS = 32, DATAGRAMS = 64, DATAGRAM_MAX = 2048,
-	IN_MAX = 65536, OUT_MAX = 1 << 20, BACKLOG = 4096,
+	IN_MAX = 65536, OUT_MAX = 1 << 20, BACKLOG = 4096, PORT_TRIES = 20,
 	SWEEP_MS = 1000, IDLE_MS = 300 * 1000, DRAIN_MS = 5 * 1000
 };
 
@@ -587,15 +587,24 @@ static enum rc_status open_dns(struct server *server, struct rc_error *err)
 	if (!colon || !colon[1] || *end || port > 65535 || inet_pton(AF_INET, host, &address) != 1)
 		return rc_error_set(err, RC_INVALID, "--dns takes ADDRESS:PORT, such as 127.0.0.1:5353, not %s",
 				    server->options->dns);
-	server->dns_port = (uint16_t)port;
-	server->dns_udp = (struct watched){ DNS_UDP, bound_socket(SOCK_DGRAM, ntohl(address.s_addr), &server->dns_port, err) };
-	if (server->dns_udp.fd < 0)
+	/* A port that is free for UDP may be taken for TCP: with port 0, another one is as good. */
+	for (int tries = port ? 1 : PORT_TRIES; tries && server->dns_tcp.fd <= 0; tries--) {
+		server->dns_port = (uint16_t)port;
+		server->dns_udp = (struct watched){ DNS_UDP,
+						    bound_socket(SOCK_DGRAM, ntohl(address.s_addr), &server->dns_port, err) };
+		if (server->dns_udp.fd < 0)
+			return err->status;
+		server->dns_tcp = (struct watched){ DNS_TCP,
+						    bound_socket(SOCK_STREAM, ntohl(address.s_addr), &server->dns_port, err) };
+		if (server->dns_tcp.fd < 0)
+			close(server->dns_udp.fd);
+	}
+	if (server->dns_tcp.fd < 0) {
+		server->dns_udp.fd = -1;
 		return err->status;
+	}
 	setsockopt(server->dns_udp.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	setsockopt(server->dns_udp.fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	server->dns_tcp = (struct watched){ DNS_TCP, bound_socket(SOCK_STREAM, ntohl(address.s_addr), &server->dns_port, err) };
-	if (server->dns_tcp.fd < 0)
-		return err->status;
 	watch(server, &server->dns_udp, EPOLLIN);
 	watch(server, &server->dns_tcp, EPOLLIN);
 	return RC_OK;
