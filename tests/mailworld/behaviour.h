@@ -1,9 +1,10 @@
 /*
- * behaviour - everything that a mail server of the simulated world can do to us, one table row each, with the truth that a
- * correct and honest verifier arrives at in the end (statuses and reasons of the verdict).
+ * behaviour - everything that a mail server of the simulated world can do to us, one table row
+ * each, with the truth that a correct and honest verifier arrives at in the end (statuses and
+ * reasons of the verdict).
  *
- * Static data. To add a behaviour: add its name to the enum and its row to behaviour.c; what no row can say with the existing
- * columns is a new flag that smtp.c (or dns.c) looks at.
+ * Static data. To add a behaviour: add its name to the enum and its row to behaviour.c; what no row
+ * can say with the existing columns is a new flag that smtp.c (or dns.c) looks at.
  */
 #ifndef MAILWORLD_BEHAVIOUR_H
 #define MAILWORLD_BEHAVIOUR_H
@@ -16,24 +17,24 @@
 enum mw_answer {
 	MW_ABSENT = 0,
 	MW_ACCEPT,
-	MW_FORWARD,           /* 251 */
-	MW_FULL_TEMPORARY,    /* 452 4.2.2 */
-	MW_FULL,              /* 552 5.2.2 */
+	MW_FORWARD,	   /* 251 */
+	MW_FULL_TEMPORARY, /* 452 4.2.2 */
+	MW_FULL,	   /* 552 5.2.2 */
 	MW_DISABLED,
-	MW_NOT_LOCAL,         /* 551 */
-	MW_NAME_NOT_ALLOWED,  /* 553 */
+	MW_NOT_LOCAL,	     /* 551 */
+	MW_NAME_NOT_ALLOWED, /* 553 */
 	MW_POLICY,
 	MW_CANNOT_VERIFY,
 	MW_IP_BLOCKED,
 	MW_AUTH_REQUIRED,
-	MW_REFUSE_ALL,        /* a refusal that names nobody */
-	MW_UNVERIFIED,        /* 450, for good: Postfix reject_unverified_recipient */
+	MW_REFUSE_ALL, /* a refusal that names nobody */
+	MW_UNVERIFIED, /* 450, for good: Postfix reject_unverified_recipient */
 	MW_ANSWERS
 };
 
 /* Whose words a server speaks. */
 enum mw_voice {
-	MW_VOICE_ANY = 0,  /* one of those of small domains */
+	MW_VOICE_ANY = 0, /* one of those of small domains */
 	MW_POSTFIX,
 	MW_EXIM,
 	MW_SENDMAIL,
@@ -50,28 +51,29 @@ enum mw_dns {
 	MW_DNS_NULL_MX,
 	MW_DNS_NXDOMAIN,
 	MW_DNS_SERVFAIL,
-	MW_DNS_NOTHING,   /* the name exists, without MX or address */
-	MW_DNS_PRIVATE    /* MX with an address in private space */
+	MW_DNS_NOTHING, /* the name exists, without MX or address */
+	MW_DNS_PRIVATE	/* MX with an address in private space */
 };
 
 enum mw_greylist {
 	MW_GREY_NONE = 0,
-	MW_GREY_POSTGREY,    /* /24 + sender + recipient, 300 s; client known after 5 passes */
-	MW_GREY_MILTER,      /* exact IP + sender + recipient, 30 min */
-	MW_GREY_POSTSCREEN,  /* exact IP; every recipient of the first session */
-	MW_GREY_FOREVER      /* never lets anybody in */
+	MW_GREY_POSTGREY,   /* /24 + sender + recipient, 300 s; client known after 5 passes */
+	MW_GREY_MILTER,	    /* exact IP + sender + recipient, 30 min */
+	MW_GREY_POSTSCREEN, /* exact IP; every recipient of the first session */
+	MW_GREY_FOREVER	    /* never lets anybody in */
 };
 
 enum mw_server_flag {
-	MW_DEAD_FIRST = 1 << 0,     /* the preferred MX refuses connections */
-	MW_DEAD = 1 << 1,           /* they all do */
-	MW_THROTTLE = 1 << 2,       /* MW_THROTTLE_AFTER recipients of one source, then 421 or 451 for a while */
-	MW_MID_421 = 1 << 3,        /* 421 after MW_MID_421_AFTER recipients of a session */
-	MW_ONE_RECIPIENT = 1 << 4,  /* 452 4.5.3 from the second recipient of a session */
-	MW_NO_PIPELINING = 1 << 5,  /* not offered; commands that come early end the session */
-	MW_HELO_ONLY = 1 << 6,      /* EHLO is an unknown command */
-	MW_FIRST_421 = 1 << 7,      /* the preferred MX greets with 421: nolisting by a living host */
-	MW_SPARE_MX = 1 << 8        /* may have a second MX */
+	MW_DEAD_FIRST = 1 << 0, /* the preferred MX refuses connections */
+	MW_DEAD = 1 << 1,	/* they all do */
+	MW_THROTTLE =
+	    1 << 2, /* MW_THROTTLE_AFTER recipients of one source, then 421 or 451 for a while */
+	MW_MID_421 = 1 << 3,	   /* 421 after MW_MID_421_AFTER recipients of a session */
+	MW_ONE_RECIPIENT = 1 << 4, /* 452 4.5.3 from the second recipient of a session */
+	MW_NO_PIPELINING = 1 << 5, /* not offered; commands that come early end the session */
+	MW_HELO_ONLY = 1 << 6,	   /* EHLO is an unknown command */
+	MW_FIRST_421 = 1 << 7, /* the preferred MX greets with 421: nolisting by a living host */
+	MW_SPARE_MX = 1 << 8   /* may have a second MX */
 };
 
 enum {
@@ -90,22 +92,25 @@ struct mw_fixed_host {
 struct mw_behaviour {
 	const char *name;
 	const char *help;
-	const char *status, *reason;  /* truth for every row, or NULL: what the mailbox's answer makes it */
+	const char *status,
+	    *reason; /* truth for every row, or NULL: what the mailbox's answer makes it */
 	enum mw_dns dns;
-	unsigned server;              /* enum mw_server_flag */
+	unsigned server; /* enum mw_server_flag */
 	enum mw_greylist greylist;
 	enum mw_voice voice;
-	bool everybody;               /* `answer` goes to every recipient */
-	bool mailbox;                 /* a property of single mailboxes, among those of honest domains */
-	bool role;                    /* the local part is a role name */
-	enum mw_answer answer;        /* with `everybody` or `mailbox` */
-	uint8_t exists;               /* percent of mailboxes that exist, 0: 65 to 90 by domain */
-	uint16_t most_rows;           /* of the list for one domain; the harvest guard wants fewer than 25 where all fail */
-	bool dense;                   /* as few domains as most_rows allows */
-	bool own_servers;             /* no two domains share a server */
-	uint16_t demo_permille;       /* share of the demo mix */
-	const struct mw_fixed_host *hosts;  /* real MX names, up to one without name; NULL: made up */
-	const char *const *domains;         /* real domains, up to NULL; NULL: made up under .test */
+	bool everybody;		/* `answer` goes to every recipient */
+	bool mailbox;		/* a property of single mailboxes, among those of honest domains */
+	bool role;		/* the local part is a role name */
+	enum mw_answer answer;	/* with `everybody` or `mailbox` */
+	uint8_t exists;		/* percent of mailboxes that exist, 0: 65 to 90 by domain */
+	uint16_t most_rows;	/* of the list for one domain; the harvest guard wants fewer than 25
+				   where all fail */
+	bool dense;		/* as few domains as most_rows allows */
+	bool own_servers;	/* no two domains share a server */
+	uint16_t demo_permille; /* share of the demo mix */
+	const struct mw_fixed_host
+	    *hosts;		    /* real MX names, up to one without name; NULL: made up */
+	const char *const *domains; /* real domains, up to NULL; NULL: made up under .test */
 };
 
 enum mw_behaviour_id {
@@ -146,7 +151,7 @@ enum mw_behaviour_id {
 	MW_MAILBOX_NAME,
 	MW_MAILBOX_UNVERIFIED,
 	MW_ROLE,
-	MW_BAD_SYNTAX,   /* rows of the list that reach no server */
+	MW_BAD_SYNTAX, /* rows of the list that reach no server */
 	MW_BLANK,
 	MW_BEHAVIOURS
 };

@@ -5,15 +5,25 @@
 #include <strings.h>
 
 enum {
-	TYPE_A = 1, TYPE_SOA = 6, TYPE_MX = 15, TYPE_OPT = 41,
+	TYPE_A = 1,
+	TYPE_SOA = 6,
+	TYPE_MX = 15,
+	TYPE_OPT = 41,
 	CLASS_IN = 1,
-	RCODE_OK = 0, RCODE_FORMERR = 1, RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3, RCODE_NOTIMP = 4, RCODE_REFUSED = 5,
-	HEADER = 12, TTL_S = 300, NEGATIVE_TTL_S = 30
+	RCODE_OK = 0,
+	RCODE_FORMERR = 1,
+	RCODE_SERVFAIL = 2,
+	RCODE_NXDOMAIN = 3,
+	RCODE_NOTIMP = 4,
+	RCODE_REFUSED = 5,
+	HEADER = 12,
+	TTL_S = 300,
+	NEGATIVE_TTL_S = 30
 };
 
 struct question {
-	char name[MW_NAME_MAX + 2];  /* dotted, without the last dot */
-	size_t name_len, end;        /* `end`: where the question ends in the query */
+	char name[MW_NAME_MAX + 2]; /* dotted, without the last dot */
+	size_t name_len, end;	    /* `end`: where the question ends in the query */
 	uint16_t type, class_;
 };
 
@@ -117,7 +127,8 @@ static void put_soa(struct packet *packet)
 	put16(packet, TYPE_SOA);
 	put16(packet, CLASS_IN);
 	put32(packet, NEGATIVE_TTL_S);
-	put16(packet, (unsigned)(name_octets(primary, sizeof(primary) - 1) + name_octets(person, sizeof(person) - 1) + 20));
+	put16(packet, (unsigned)(name_octets(primary, sizeof(primary) - 1) +
+				 name_octets(person, sizeof(person) - 1) + 20));
 	put_name(packet, primary, sizeof(primary) - 1);
 	put_name(packet, person, sizeof(person) - 1);
 	put32(packet, 1);
@@ -143,9 +154,11 @@ static void put_mx(struct packet *packet, unsigned preference, const char *name,
 	packet->answers++;
 }
 
-static unsigned answer_domain(const struct mw_world *world, const struct mw_domain *domain, unsigned type, struct packet *packet)
+static unsigned answer_domain(const struct mw_world *world, const struct mw_domain *domain,
+			      unsigned type, struct packet *packet)
 {
-	const struct mw_operator *operator_ = domain->operator_ == MW_NONE ? NULL : &world->operators[domain->operator_];
+	const struct mw_operator *operator_ =
+	    domain->operator_ == MW_NONE ? NULL : &world->operators[domain->operator_];
 
 	switch (mw_behaviours[domain->behaviour].dns) {
 	case MW_DNS_SERVFAIL:
@@ -180,7 +193,8 @@ static bool ends_in(const char *name, size_t len, const char *tail, size_t tail_
 	       (len == tail_len || name[len - tail_len - 1] == '.');
 }
 
-static unsigned answer_question(const struct mw_world *world, const struct question *question, struct packet *packet)
+static unsigned answer_question(const struct mw_world *world, const struct question *question,
+				struct packet *packet)
 {
 	uint32_t domain = mw_world_find_domain(world, question->name, question->name_len), host;
 
@@ -192,14 +206,16 @@ static unsigned answer_question(const struct mw_world *world, const struct quest
 			put_address(packet, world->hosts[host].ip);
 		return RCODE_OK;
 	}
-	return ends_in(question->name, question->name_len, "test", 4) ? RCODE_NXDOMAIN : RCODE_REFUSED;
+	return ends_in(question->name, question->name_len, "test", 4) ? RCODE_NXDOMAIN
+								      : RCODE_REFUSED;
 }
 
-/* The UDP size that the query's OPT record allows, or 0 without one. The OPT of a query is its only additional record. */
+/* The UDP size that the query's OPT record allows, or 0 without one. The OPT of a query is its only
+ * additional record. */
 static size_t edns_size(const uint8_t *query, size_t len, size_t at)
 {
-	if (get16(query + 10) != 1 || get16(query + 6) || get16(query + 8) || at + 11 > len || query[at] ||
-	    get16(query + at + 1) != TYPE_OPT)
+	if (get16(query + 10) != 1 || get16(query + 6) || get16(query + 8) || at + 11 > len ||
+	    query[at] || get16(query + at + 1) != TYPE_OPT)
 		return 0;
 	return get16(query + at + 3) < 512 ? 512 : get16(query + at + 3);
 }
@@ -225,8 +241,8 @@ static void count(struct mw_stats *stats, unsigned rcode, bool udp)
 	stats->dns_refused += rcode == RCODE_REFUSED;
 }
 
-size_t mw_dns_answer(const struct mw_world *world, struct mw_stats *stats, const uint8_t *query, size_t len, bool udp,
-		     uint8_t *answer, size_t room)
+size_t mw_dns_answer(const struct mw_world *world, struct mw_stats *stats, const uint8_t *query,
+		     size_t len, bool udp, uint8_t *answer, size_t room)
 {
 	struct packet packet = { .data = answer, .room = room };
 	struct question question = { .end = HEADER };
@@ -243,7 +259,9 @@ size_t mw_dns_answer(const struct mw_world *world, struct mw_stats *stats, const
 		question.end = HEADER;
 	} else {
 		edns = edns_size(query, len, question.end);
-		rcode = query[2] & 0x78 ? RCODE_NOTIMP : question.class_ != CLASS_IN ? RCODE_REFUSED : RCODE_OK;
+		rcode = query[2] & 0x78		      ? RCODE_NOTIMP
+			: question.class_ != CLASS_IN ? RCODE_REFUSED
+						      : RCODE_OK;
 	}
 	limit = !udp ? room : edns ? edns : 512;
 	packet.room = (limit < room ? limit : room) - (edns ? 11 : 0);
@@ -253,7 +271,8 @@ size_t mw_dns_answer(const struct mw_world *world, struct mw_stats *stats, const
 		if (!packet.answers && (rcode == RCODE_OK || rcode == RCODE_NXDOMAIN))
 			put_soa(&packet);
 	}
-	/* QR, opcode and RD as asked, AA, RA: whoever asks stands as a resolver's client before us. */
+	/* QR, opcode and RD as asked, AA, RA: whoever asks stands as a resolver's client before us.
+	 */
 	flags = 0x8480u | (unsigned)(query[2] & 0x79) << 8;
 	if (packet.full) {
 		flags |= 0x0200;

@@ -10,42 +10,65 @@
 enum { ROLES = 10 };
 
 static const char *const firsts[] = {
-	"adam", "agnes", "aisha", "alan", "alice", "amir", "anna", "anton", "arjun", "astrid", "bella", "boris", "bruno",
-	"carla", "carlos", "celia", "chloe", "clara", "daniel", "daria", "david", "diego", "dora", "edith", "elena", "elias",
-	"emil", "emma", "erik", "esra", "eva", "fatima", "felix", "finn", "fiona", "greta", "hana", "hugo", "ines", "ivan",
-	"jana", "jonas", "judit", "julia", "kemal", "lars", "lena", "liam", "livia", "lucas", "maja", "marco", "marta", "mei",
-	"milan", "nadia", "nora", "oskar", "paula", "petra", "rosa", "samir", "sofia", "tomas",
+	"adam",	 "agnes",  "aisha",  "alan",  "alice", "amir",	"anna",	  "anton",
+	"arjun", "astrid", "bella",  "boris", "bruno", "carla", "carlos", "celia",
+	"chloe", "clara",  "daniel", "daria", "david", "diego", "dora",	  "edith",
+	"elena", "elias",  "emil",   "emma",  "erik",  "esra",	"eva",	  "fatima",
+	"felix", "finn",   "fiona",  "greta", "hana",  "hugo",	"ines",	  "ivan",
+	"jana",	 "jonas",  "judit",  "julia", "kemal", "lars",	"lena",	  "liam",
+	"livia", "lucas",  "maja",   "marco", "marta", "mei",	"milan",  "nadia",
+	"nora",	 "oskar",  "paula",  "petra", "rosa",  "samir", "sofia",  "tomas",
 };
 static const char *const lasts[] = {
-	"abbott", "ahlberg", "almeida", "bakker", "barros", "bauer", "becker", "bernard", "bianchi", "bishop", "braun",
-	"brooks", "carter", "castro", "chen", "conti", "cooper", "costa", "dubois", "duarte", "eriksen", "esposito", "farkas",
-	"ferrari", "fischer", "fontaine", "foster", "garcia", "gomez", "greco", "haas", "hansen", "hoffmann", "horvath",
-	"hughes", "ibarra", "ivanov", "jansen", "jensen", "johansson", "kaya", "keller", "klein", "kovacs", "kowalski",
-	"kumar", "larsen", "laurent", "lehmann", "lindgren", "lopez", "marchetti", "martin", "meyer", "moreau", "murphy",
-	"nagy", "nakamura", "nilsson", "novak", "okafor", "olsen", "pereira", "peeters", "popescu", "ricci", "rossi", "santos",
-	"sato", "schmidt", "silva", "singh", "suzuki", "tanaka", "toth", "vargas", "virtanen", "weber", "yilmaz", "zimmer",
+	"abbott",   "ahlberg",	"almeida",   "bakker",	"barros",    "bauer",	"becker",
+	"bernard",  "bianchi",	"bishop",    "braun",	"brooks",    "carter",	"castro",
+	"chen",	    "conti",	"cooper",    "costa",	"dubois",    "duarte",	"eriksen",
+	"esposito", "farkas",	"ferrari",   "fischer", "fontaine",  "foster",	"garcia",
+	"gomez",    "greco",	"haas",	     "hansen",	"hoffmann",  "horvath", "hughes",
+	"ibarra",   "ivanov",	"jansen",    "jensen",	"johansson", "kaya",	"keller",
+	"klein",    "kovacs",	"kowalski",  "kumar",	"larsen",    "laurent", "lehmann",
+	"lindgren", "lopez",	"marchetti", "martin",	"meyer",     "moreau",	"murphy",
+	"nagy",	    "nakamura", "nilsson",   "novak",	"okafor",    "olsen",	"pereira",
+	"peeters",  "popescu",	"ricci",     "rossi",	"santos",    "sato",	"schmidt",
+	"silva",    "singh",	"suzuki",    "tanaka",	"toth",	     "vargas",	"virtanen",
+	"weber",    "yilmaz",	"zimmer",
 };
 static const char *const adjectives[] = {
-	"amber", "ancient", "autumn", "azure", "bold", "brisk", "bright", "calm", "cedar", "clear", "cobalt", "coral", "crimson",
-	"early", "fair", "fresh", "gentle", "golden", "grand", "green", "happy", "ivory", "jade", "keen", "lively", "lunar",
-	"mellow", "noble", "north", "olive", "proud", "quiet", "rapid", "royal", "silver", "solid", "south", "swift", "tidy", "warm",
+	"amber",  "ancient", "autumn", "azure", "bold",	   "brisk", "bright", "calm",
+	"cedar",  "clear",   "cobalt", "coral", "crimson", "early", "fair",   "fresh",
+	"gentle", "golden",  "grand",  "green", "happy",   "ivory", "jade",   "keen",
+	"lively", "lunar",   "mellow", "noble", "north",   "olive", "proud",  "quiet",
+	"rapid",  "royal",   "silver", "solid", "south",   "swift", "tidy",   "warm",
 };
 static const char *const nouns[] = {
-	"anchor", "bakery", "bridge", "brook", "canyon", "castle", "clinic", "dairy", "falcon", "farm", "forge", "foundry",
-	"garden", "glass", "harbor", "hill", "hotel", "journal", "kitchen", "lantern", "library", "maple", "market", "meadow",
-	"mill", "museum", "office", "orchard", "paper", "pottery", "quarry", "river", "school", "stone", "studio", "tailor",
-	"timber", "travel", "valley", "works",
+	"anchor", "bakery",  "bridge",	"brook",   "canyon",  "castle",	 "clinic", "dairy",
+	"falcon", "farm",    "forge",	"foundry", "garden",  "glass",	 "harbor", "hill",
+	"hotel",  "journal", "kitchen", "lantern", "library", "maple",	 "market", "meadow",
+	"mill",	  "museum",  "office",	"orchard", "paper",   "pottery", "quarry", "river",
+	"school", "stone",   "studio",	"tailor",  "timber",  "travel",	 "valley", "works",
 };
 static const char *const bad_cells[] = {
-	"no-at-sign", "two@@signs.test", "blank inside@example.test", ".leading.dot@example.test", "trailing.dot.@example.test",
-	"double..dot@example.test", "@example.test", "nobody@", "dots@example..test", "hyphen@-example.test",
-	"Ann Meyer <ann@example.test>", "mailto:ann@example.test", "angle<bracket@example.test", "open(paren@example.test",
-	"a-local-part-that-goes-on-for-more-than-the-sixty-four-octets-it-may-have@example.test", "semi;colon@example.test",
+	"no-at-sign",
+	"two@@signs.test",
+	"blank inside@example.test",
+	".leading.dot@example.test",
+	"trailing.dot.@example.test",
+	"double..dot@example.test",
+	"@example.test",
+	"nobody@",
+	"dots@example..test",
+	"hyphen@-example.test",
+	"Ann Meyer <ann@example.test>",
+	"mailto:ann@example.test",
+	"angle<bracket@example.test",
+	"open(paren@example.test",
+	"a-local-part-that-goes-on-for-more-than-the-sixty-four-octets-it-may-have@example.test",
+	"semi;colon@example.test",
 };
 
 static const struct {
 	const char *name;
-	bool shares;  /* demo_permille of the behaviours */
+	bool shares; /* demo_permille of the behaviours */
 	bool exact;
 	uint16_t duplicates;
 } mixes[] = {
@@ -59,12 +82,14 @@ enum rc_status mw_mix_named(const char *name, struct mw_mix *ret_mix, struct rc_
 	for (size_t i = 0; i < COUNT(mixes); i++) {
 		if (strcmp(mixes[i].name, name) != 0)
 			continue;
-		*ret_mix = (struct mw_mix){ .exact = mixes[i].exact, .duplicates = mixes[i].duplicates };
+		*ret_mix =
+		    (struct mw_mix){ .exact = mixes[i].exact, .duplicates = mixes[i].duplicates };
 		for (int b = 0; mixes[i].shares && b < MW_BEHAVIOURS; b++)
 			ret_mix->permille[b] = mw_behaviours[b].demo_permille;
 		return RC_OK;
 	}
-	return rc_error_set(err, RC_NOT_FOUND, "no mix is named %s: there are demo, bench and honest", name);
+	return rc_error_set(err, RC_NOT_FOUND,
+			    "no mix is named %s: there are demo, bench and honest", name);
 }
 
 enum rc_status mw_mix_share(struct mw_mix *mix, const char *shares, struct rc_error *err)
@@ -77,10 +102,15 @@ enum rc_status mw_mix_share(struct mw_mix *mix, const char *shares, struct rc_er
 
 		if (behaviour < 0 || behaviour == MW_HONEST || p[len] != '=')
 			return rc_error_set(err, RC_INVALID,
-					    "--share takes BEHAVIOUR=PERCENT,... (honest takes the rest), not \"%s\"", p);
+					    "--share takes BEHAVIOUR=PERCENT,... (honest takes the "
+					    "rest), not \"%s\"",
+					    p);
 		percent = strtod(p + len + 1, &end);
-		if (end == p + len + 1 || !(percent >= 0 && percent <= 100) || (*end && *end != ','))
-			return rc_error_set(err, RC_INVALID, "--share: \"%s\" is no percentage from 0 to 100", p + len + 1);
+		if (end == p + len + 1 || !(percent >= 0 && percent <= 100) ||
+		    (*end && *end != ','))
+			return rc_error_set(err, RC_INVALID,
+					    "--share: \"%s\" is no percentage from 0 to 100",
+					    p + len + 1);
 		mix->permille[behaviour] = (uint16_t)(percent * 10 + 0.5);
 		p = *end ? end + 1 : end;
 	}
@@ -114,9 +144,9 @@ struct maker {
 	struct mw_random random;
 	struct part parts[MW_BEHAVIOURS];
 	uint32_t wanted_domains, wanted_mx, rows;
-	uint32_t names;     /* made so far */
-	uint32_t *made;     /* rows made for each domain */
-	uint16_t *roles;    /* role names in use, by domain */
+	uint32_t names;	 /* made so far */
+	uint32_t *made;	 /* rows made for each domain */
+	uint16_t *roles; /* role names in use, by domain */
 };
 
 static uint32_t below(struct maker *maker, size_t bound)
@@ -124,7 +154,8 @@ static uint32_t below(struct maker *maker, size_t bound)
 	return mw_random_below(&maker->random, (uint32_t)bound);
 }
 
-/* Rows first, then as many domains as they want, then servers; honest takes what is left of each. */
+/* Rows first, then as many domains as they want, then servers; honest takes what is left of each.
+ */
 static enum rc_status plan(struct maker *maker, struct rc_error *err)
 {
 	struct part *honest = &maker->parts[MW_HONEST];
@@ -144,33 +175,43 @@ static enum rc_status plan(struct maker *maker, struct rc_error *err)
 		if (behaviour->domains) {
 			part->domains = 1;
 		} else {
-			uint32_t fewest = (part->rows + behaviour->most_rows - 1) / behaviour->most_rows;
-			uint32_t fair = (uint32_t)((uint64_t)maker->wanted_domains * part->rows / maker->rows);
+			uint32_t fewest =
+			    (part->rows + behaviour->most_rows - 1) / behaviour->most_rows;
+			uint32_t fair =
+			    (uint32_t)((uint64_t)maker->wanted_domains * part->rows / maker->rows);
 
-			part->domains = behaviour->dense ? fewest : least(most(fewest, fair), part->rows);
+			part->domains =
+			    behaviour->dense ? fewest : least(most(fewest, fair), part->rows);
 		}
 		domains += part->domains;
 		if (mw_behaviour_has_servers(behaviour)) {
-			part->operators = behaviour->own_servers
-						  ? part->domains
-						  : most(1, (uint32_t)((uint64_t)maker->wanted_mx * part->domains /
-								       most(1, maker->wanted_domains)));
-			part->operators = behaviour->hosts ? 1 : least(part->operators, part->domains);
+			part->operators =
+			    behaviour->own_servers
+				? part->domains
+				: most(1, (uint32_t)((uint64_t)maker->wanted_mx * part->domains /
+						     most(1, maker->wanted_domains)));
+			part->operators =
+			    behaviour->hosts ? 1 : least(part->operators, part->domains);
 			if (behaviour->dns != MW_DNS_PRIVATE && !(behaviour->server & MW_DEAD))
 				operators += part->operators;
 		}
 	}
 	if (taken > maker->rows)
-		return rc_error_set(err, RC_INVALID, "the mix wants %u of %u rows: take more rows, or lower a share with --share",
-				    taken, maker->rows);
+		return rc_error_set(
+		    err, RC_INVALID,
+		    "the mix wants %u of %u rows: take more rows, or lower a share with --share",
+		    taken, maker->rows);
 	honest->rows = maker->rows - taken;
 	honest->domains = maker->wanted_domains > domains ? maker->wanted_domains - domains : 1;
 	if (!maker->mix->exact)
 		honest->domains = most(honest->domains, (honest->rows + guests + 23) / 24);
-	honest->operators = least(maker->wanted_mx > operators ? maker->wanted_mx - operators : 1, honest->domains);
+	honest->operators =
+	    least(maker->wanted_mx > operators ? maker->wanted_mx - operators : 1, honest->domains);
 	if (honest->operators + operators < maker->wanted_mx)
-		return rc_error_set(err, RC_INVALID, "%u MX addresses need as many domains: take more --domains or fewer --mx",
-				    maker->wanted_mx);
+		return rc_error_set(
+		    err, RC_INVALID,
+		    "%u MX addresses need as many domains: take more --domains or fewer --mx",
+		    maker->wanted_mx);
 	return RC_OK;
 }
 
@@ -189,13 +230,18 @@ static void make_hosts(struct maker *maker, const struct mw_behaviour *behaviour
 	uint32_t count = behaviour->server & (MW_DEAD_FIRST | MW_FIRST_421) ? 2 : 1;
 	char name[MW_NAME_MAX + 1];
 
-	if (!maker->mix->exact && (dead || (behaviour->server & MW_SPARE_MX)) && below(maker, 3) == 0)
+	if (!maker->mix->exact && (dead || (behaviour->server & MW_SPARE_MX)) &&
+	    below(maker, 3) == 0)
 		count = 2;
 	for (uint32_t i = 0; i < count; i++) {
 		size_t len = (size_t)snprintf(name, sizeof(name), "mx%u.%s", i + 1, zone);
-		bool listens = !dead && behaviour->dns != MW_DNS_PRIVATE && !(i == 0 && (behaviour->server & MW_DEAD_FIRST));
-		uint32_t ip = behaviour->dns == MW_DNS_PRIVATE ? private_nets[below(maker, 4)] + 256 * below(maker, 200) : 0;
-		uint32_t host = mw_world_add_host(maker->world, name, len, (uint16_t)(10 * (i + 1)), ip, listens);
+		bool listens = !dead && behaviour->dns != MW_DNS_PRIVATE &&
+			       !(i == 0 && (behaviour->server & MW_DEAD_FIRST));
+		uint32_t ip = behaviour->dns == MW_DNS_PRIVATE
+				  ? private_nets[below(maker, 4)] + 256 * below(maker, 200)
+				  : 0;
+		uint32_t host = mw_world_add_host(maker->world, name, len, (uint16_t)(10 * (i + 1)),
+						  ip, listens);
 
 		if (i == 0 && (behaviour->server & MW_FIRST_421))
 			maker->world->hosts[host].greets_421 = true;
@@ -204,18 +250,22 @@ static void make_hosts(struct maker *maker, const struct mw_behaviour *behaviour
 
 static void make_operators(struct maker *maker, int b)
 {
-	static const enum mw_voice small[] = { MW_POSTFIX, MW_POSTFIX, MW_EXIM, MW_SENDMAIL, MW_EXCHANGE, MW_OPENSMTPD };
+	static const enum mw_voice small[] = { MW_POSTFIX,  MW_POSTFIX,	 MW_EXIM,
+					       MW_SENDMAIL, MW_EXCHANGE, MW_OPENSMTPD };
 	const struct mw_behaviour *behaviour = &mw_behaviours[b];
 	struct part *part = &maker->parts[b];
 	char zone[64];
 
 	part->first_operator = (uint32_t)maker->world->operator_count;
 	for (uint32_t i = 0; i < part->operators; i++) {
-		enum mw_voice voice = behaviour->voice ? behaviour->voice : small[below(maker, COUNT(small))];
+		enum mw_voice voice =
+		    behaviour->voice ? behaviour->voice : small[below(maker, COUNT(small))];
 
 		mw_world_add_operator(maker->world, b, voice, (uint8_t)(i & 1));
-		for (const struct mw_fixed_host *host = behaviour->hosts; host && host->name; host++)
-			mw_world_add_host(maker->world, host->name, strlen(host->name), host->preference, 0, true);
+		for (const struct mw_fixed_host *host = behaviour->hosts; host && host->name;
+		     host++)
+			mw_world_add_host(maker->world, host->name, strlen(host->name),
+					  host->preference, 0, true);
 		if (!behaviour->hosts) {
 			make_name(maker, zone, sizeof(zone), "-mail.test");
 			make_hosts(maker, behaviour, zone);
@@ -232,7 +282,8 @@ static void make_domains(struct maker *maker, int b)
 
 	part->first_domain = (uint32_t)maker->world->domain_count;
 	for (uint32_t i = 0; i < part->domains; i++) {
-		uint32_t operator_ = part->operators ? part->first_operator + i % part->operators : MW_NONE;
+		uint32_t operator_ =
+		    part->operators ? part->first_operator + i % part->operators : MW_NONE;
 
 		/* A hoster has customers of both kinds. */
 		if (b == MW_CATCH_ALL && (i & 1))
@@ -251,16 +302,20 @@ static const char *make_local(struct maker *maker, uint32_t domain, bool plain)
 	static const char *const joints[] = { ".", ".", "_", "-", "" };
 	const uint32_t pairs = (uint32_t)(COUNT(firsts) * COUNT(lasts));
 	uint32_t n = maker->made[domain]++;
-	uint32_t pair = (uint32_t)((mw_hash_mix(maker->world->seed, domain) % pairs + (uint64_t)n * 1013) % pairs);
+	uint32_t pair =
+	    (uint32_t)((mw_hash_mix(maker->world->seed, domain) % pairs + (uint64_t)n * 1013) %
+		       pairs);
 	const char *first = firsts[pair / COUNT(lasts)], *last = lasts[pair % COUNT(lasts)];
 	const char *joint = plain ? "." : joints[below(maker, COUNT(joints))];
 	char local[64], number[16] = "";
 	int len;
 
 	if (n >= pairs || (plain && below(maker, 2)))
-		snprintf(number, sizeof(number), "%u", n >= pairs ? 100 + n / pairs : 10 + below(maker, 90));
-	len = below(maker, 5) ? snprintf(local, sizeof(local), "%s%s%s%s", first, joint, last, number)
-			      : snprintf(local, sizeof(local), "%s%s%s%s", last, joint, first, number);
+		snprintf(number, sizeof(number), "%u",
+			 n >= pairs ? 100 + n / pairs : 10 + below(maker, 90));
+	len = below(maker, 5)
+		  ? snprintf(local, sizeof(local), "%s%s%s%s", first, joint, last, number)
+		  : snprintf(local, sizeof(local), "%s%s%s%s", last, joint, first, number);
 	return mw_world_string(maker->world, local, (size_t)len);
 }
 
@@ -278,7 +333,8 @@ static const char *make_role(struct maker *maker, uint32_t domain, uint32_t amon
 	return NULL;
 }
 
-static void make_row(struct maker *maker, int label, uint32_t domain, const char *local, enum mw_answer answer)
+static void make_row(struct maker *maker, int label, uint32_t domain, const char *local,
+		     enum mw_answer answer)
 {
 	const struct mw_behaviour *lives = &mw_behaviours[maker->world->domains[domain].behaviour];
 	struct mw_row row = {
@@ -299,13 +355,16 @@ static void make_row(struct maker *maker, int label, uint32_t domain, const char
 static void make_domain_row(struct maker *maker, int b, uint32_t domain, uint32_t n)
 {
 	const struct mw_behaviour *behaviour = &mw_behaviours[b];
-	uint32_t exists = behaviour->exists ? behaviour->exists : 65 + (uint32_t)(mw_hash_mix(domain, maker->world->seed) % 26);
+	uint32_t exists = behaviour->exists
+			      ? behaviour->exists
+			      : 65 + (uint32_t)(mw_hash_mix(domain, maker->world->seed) % 26);
 	enum mw_answer answer = behaviour->answer;
 	const char *local = NULL;
 
 	if (!behaviour->everybody)
 		answer = below(maker, 100) < exists || (n > 0 && n < 3) ? MW_ACCEPT : MW_ABSENT;
-	/* Role names that are missing, and ones where everybody is accepted: a flag only. postmaster is never missing. */
+	/* Role names that are missing, and ones where everybody is accepted: a flag only.
+	 * postmaster is never missing. */
 	if (below(maker, 30) == 0 && ((b == MW_HONEST && answer == MW_ABSENT) || b == MW_CATCH_ALL))
 		local = make_role(maker, domain, ROLES - 1);
 	if (!local)
@@ -344,7 +403,8 @@ static void make_mailbox_rows(struct maker *maker, int b)
 
 		while (maker->made[honest->first_domain + d] >= 24 && !maker->mix->exact)
 			d = d + 1 == honest->domains ? 0 : d + 1;
-		for (uint32_t tries = 0; behaviour->role && !local && tries < honest->domains; tries++) {
+		for (uint32_t tries = 0; behaviour->role && !local && tries < honest->domains;
+		     tries++) {
 			local = make_role(maker, honest->first_domain + d, ROLES);
 			if (!local)
 				d = d + 1 == honest->domains ? 0 : d + 1;
@@ -360,11 +420,14 @@ static void make_mailbox_rows(struct maker *maker, int b)
 static void make_other_rows(struct maker *maker)
 {
 	for (uint32_t i = 0; i < maker->parts[MW_BAD_SYNTAX].rows; i++)
-		mw_world_add_row(maker->world, &(struct mw_row){ .local = bad_cells[i % COUNT(bad_cells)],
-								 .domain = MW_NONE,
-								 .behaviour = MW_BAD_SYNTAX });
+		mw_world_add_row(maker->world,
+				 &(struct mw_row){ .local = bad_cells[i % COUNT(bad_cells)],
+						   .domain = MW_NONE,
+						   .behaviour = MW_BAD_SYNTAX });
 	for (uint32_t i = 0; i < maker->parts[MW_BLANK].rows; i++)
-		mw_world_add_row(maker->world, &(struct mw_row){ .local = "", .domain = MW_NONE, .behaviour = MW_BLANK });
+		mw_world_add_row(
+		    maker->world,
+		    &(struct mw_row){ .local = "", .domain = MW_NONE, .behaviour = MW_BLANK });
 }
 
 static void make_duplicates(struct maker *maker, size_t first_row)
@@ -396,8 +459,8 @@ static void shuffle(struct maker *maker, size_t first_row)
 	}
 }
 
-enum rc_status mw_generate(struct mw_world *world, const struct mw_mix *mix, uint32_t domains, uint32_t mx, uint32_t rows,
-			   struct rc_error *err)
+enum rc_status mw_generate(struct mw_world *world, const struct mw_mix *mix, uint32_t domains,
+			   uint32_t mx, uint32_t rows, struct rc_error *err)
 {
 	struct maker maker = { .world = world,
 			       .mix = mix,
@@ -430,19 +493,22 @@ enum rc_status mw_generate(struct mw_world *world, const struct mw_mix *mix, uin
 	return RC_OK;
 }
 
-enum rc_status mw_check(const struct mw_world *world, const struct mw_mix *mix, uint32_t domains, uint32_t mx, uint32_t rows,
-			struct rc_error *err)
+enum rc_status mw_check(const struct mw_world *world, const struct mw_mix *mix, uint32_t domains,
+			uint32_t mx, uint32_t rows, struct rc_error *err)
 {
 	uint32_t rows_of[MW_BEHAVIOURS] = { 0 }, listening = 0;
 
 	for (size_t i = 0; i < world->host_count; i++)
 		listening += world->hosts[i].listens;
 	if (listening < mx)
-		return rc_error_set(err, RC_BROKEN, "the world has %u MX addresses, not %u", listening, mx);
+		return rc_error_set(err, RC_BROKEN, "the world has %u MX addresses, not %u",
+				    listening, mx);
 	if (world->domain_count < domains)
-		return rc_error_set(err, RC_BROKEN, "the world has %zu domains, not %u", world->domain_count, domains);
+		return rc_error_set(err, RC_BROKEN, "the world has %zu domains, not %u",
+				    world->domain_count, domains);
 	if (world->row_count != rows)
-		return rc_error_set(err, RC_BROKEN, "the list has %zu rows, not %u", world->row_count, rows);
+		return rc_error_set(err, RC_BROKEN, "the list has %zu rows, not %u",
+				    world->row_count, rows);
 	for (size_t i = 0; i < world->row_count; i++) {
 		const struct mw_row *row = &world->rows[i];
 		const struct mw_behaviour *behaviour;
@@ -452,13 +518,17 @@ enum rc_status mw_check(const struct mw_world *world, const struct mw_mix *mix, 
 			continue;
 		behaviour = &mw_behaviours[world->domains[row->domain].behaviour];
 		if (!behaviour->status &&
-		    mw_world_mailbox(world, row->domain, row->local, strlen(row->local)) != (enum mw_answer)row->answer)
-			return rc_error_set(err, RC_BROKEN, "row %zu (%s@%s) would not be answered as the truth says", i + 1,
-					    row->local, world->domains[row->domain].name);
+		    mw_world_mailbox(world, row->domain, row->local, strlen(row->local)) !=
+			(enum mw_answer)row->answer)
+			return rc_error_set(
+			    err, RC_BROKEN,
+			    "row %zu (%s@%s) would not be answered as the truth says", i + 1,
+			    row->local, world->domains[row->domain].name);
 	}
 	for (int b = 1; b < MW_BEHAVIOURS; b++)
 		if (rows_of[b] < share_of(mix, b, rows))
-			return rc_error_set(err, RC_BROKEN, "the list has %u rows of %s, not %u", rows_of[b],
-					    mw_behaviours[b].name, share_of(mix, b, rows));
+			return rc_error_set(err, RC_BROKEN, "the list has %u rows of %s, not %u",
+					    rows_of[b], mw_behaviours[b].name,
+					    share_of(mix, b, rows));
 	return RC_OK;
 }

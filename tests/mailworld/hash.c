@@ -99,7 +99,8 @@ struct mw_entry *mw_table_put(struct mw_table *table, uint64_t key)
 	if (entry)
 		return entry;
 	if (table->used * 2 >= table->room) {
-		struct mw_table larger = { .room = table->room ? table->room * 2 : 64, .used = table->used };
+		struct mw_table larger = { .room = table->room ? table->room * 2 : 64,
+					   .used = table->used };
 
 		larger.entries = mw_alloc(larger.room, sizeof(*larger.entries));
 		for (size_t i = 0; i < table->room; i++)

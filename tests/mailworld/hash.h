@@ -1,8 +1,10 @@
 /*
- * hash - 64-bit keys for mailworld's tables, the same on every machine and run, and an open table of them.
+ * hash - 64-bit keys for mailworld's tables, the same on every machine and run, and an open table
+ * of them.
  *
- * FNV-1a with a final mix: good enough among names that we made up ourselves, no defence against chosen keys. A table is
- * owned by its embedder, grows without bound and aborts when memory runs out: a test program has nothing better to do.
+ * FNV-1a with a final mix: good enough among names that we made up ourselves, no defence against
+ * chosen keys. A table is owned by its embedder, grows without bound and aborts when memory runs
+ * out: a test program has nothing better to do.
  */
 #ifndef MAILWORLD_HASH_H
 #define MAILWORLD_HASH_H
@@ -23,8 +25,8 @@ uint64_t mw_random_next(struct mw_random *random);
 uint32_t mw_random_below(struct mw_random *random, uint32_t bound);
 
 struct mw_entry {
-	uint64_t key;   /* 0: empty */
-	uint64_t a, b;  /* the user's */
+	uint64_t key;  /* 0: empty */
+	uint64_t a, b; /* the user's */
 };
 
 struct mw_table {
@@ -41,7 +43,8 @@ void mw_table_done(struct mw_table *table);
 /* malloc and realloc that abort with a sentence instead of failing. */
 void *mw_alloc(size_t count, size_t size);
 void *mw_realloc(void *old, size_t count, size_t size);
-/* Doubles `*data` of `count` elements where `count` has reached a power of two (or is 0): the cheapest growing array. */
+/* Doubles `*data` of `count` elements where `count` has reached a power of two (or is 0): the
+ * cheapest growing array. */
 void *mw_grow(void *data, size_t count, size_t size);
 
 #endif

@@ -10,7 +10,8 @@
 #include <string.h>
 
 struct config {
-	const char *dns, *world, *mix, *share, *write_list, *truth, *write_targets, *stats, *control;
+	const char *dns, *world, *mix, *share, *write_list, *truth, *write_targets, *stats,
+	    *control;
 	int64_t smtp_port, seed, domains, mx, rows, time_scale;
 	bool check, print_world;
 };
@@ -22,19 +23,26 @@ static const struct rc_option options[] = {
 	  "Where the name server listens, on UDP and TCP; port 0 takes a free one." },
 	{ "smtp-port", RC_OPTION_INT, FIELD(smtp_port), 0, 65535, "2525", NULL, false, false,
 	  "The port of every MX address; 0 takes a free one." },
-	{ "world", RC_OPTION_STRING, FIELD(world), 0, 0, NULL, "file", false, false, "A world that a person wrote." },
+	{ "world", RC_OPTION_STRING, FIELD(world), 0, 0, NULL, "file", false, false,
+	  "A world that a person wrote." },
 	{ "mix", RC_OPTION_STRING, FIELD(mix), 0, 0, NULL, "name", false, false,
 	  "The world to generate: demo, bench or honest; demo when there is no --world." },
 	{ "share", RC_OPTION_STRING, FIELD(share), 0, 0, "", NULL, false, false,
 	  "Changes of the mix: BEHAVIOUR=PERCENT,..." },
-	{ "seed", RC_OPTION_INT, FIELD(seed), 0, 9e15, "1", NULL, false, false, "What the generated world grows from." },
-	{ "domains", RC_OPTION_INT, FIELD(domains), 1, 1e7, "600", NULL, false, false, "How many domains to generate." },
-	{ "mx", RC_OPTION_INT, FIELD(mx), 1, 1e6, "150", NULL, false, false, "How many MX addresses to generate." },
-	{ "rows", RC_OPTION_INT, FIELD(rows), 1, 1e9, "10000", NULL, false, false, "How many rows the list has." },
+	{ "seed", RC_OPTION_INT, FIELD(seed), 0, 9e15, "1", NULL, false, false,
+	  "What the generated world grows from." },
+	{ "domains", RC_OPTION_INT, FIELD(domains), 1, 1e7, "600", NULL, false, false,
+	  "How many domains to generate." },
+	{ "mx", RC_OPTION_INT, FIELD(mx), 1, 1e6, "150", NULL, false, false,
+	  "How many MX addresses to generate." },
+	{ "rows", RC_OPTION_INT, FIELD(rows), 1, 1e9, "10000", NULL, false, false,
+	  "How many rows the list has." },
 	{ "time-scale", RC_OPTION_INT, FIELD(time_scale), 1, 1e6, "1", NULL, false, false,
 	  "Divides the waits that greylists and throttles demand." },
-	{ "write-list", RC_OPTION_STRING, FIELD(write_list), 0, 0, NULL, "file", false, false, "Write the list there, and exit." },
-	{ "truth", RC_OPTION_STRING, FIELD(truth), 0, 0, NULL, "file", false, false, "Write the truth there, and exit." },
+	{ "write-list", RC_OPTION_STRING, FIELD(write_list), 0, 0, NULL, "file", false, false,
+	  "Write the list there, and exit." },
+	{ "truth", RC_OPTION_STRING, FIELD(truth), 0, 0, NULL, "file", false, false,
+	  "Write the truth there, and exit." },
 	{ "write-targets", RC_OPTION_STRING, FIELD(write_targets), 0, 0, NULL, "file", false, false,
 	  "Write what bench-prober asks for there, and exit." },
 	{ "stats", RC_OPTION_STRING, FIELD(stats), 0, 0, NULL, "file", false, false,
@@ -58,23 +66,25 @@ static void print_world(const struct mw_world *world)
 		domains[world->domains[i].behaviour]++;
 	printf("%-20s %8s %8s  %s\n", "behaviour", "rows", "domains", "what it does");
 	for (int b = 0; b < MW_BEHAVIOURS; b++)
-		printf("%-20s %8zu %8zu  %s\n", mw_behaviours[b].name, rows[b], domains[b], mw_behaviours[b].help);
+		printf("%-20s %8zu %8zu  %s\n", mw_behaviours[b].name, rows[b], domains[b],
+		       mw_behaviours[b].help);
 	printf("\n%-15s %-8s %-20s %s\n", "address", "listens", "servers of", "host");
 	for (size_t i = 0; i < world->host_count; i++) {
 		const struct mw_host *host = &world->hosts[i];
 		char ip[16];
 
-		snprintf(ip, sizeof(ip), "%u.%u.%u.%u", host->ip >> 24, host->ip >> 16 & 255, host->ip >> 8 & 255,
-			 host->ip & 255);
+		snprintf(ip, sizeof(ip), "%u.%u.%u.%u", host->ip >> 24, host->ip >> 16 & 255,
+			 host->ip >> 8 & 255, host->ip & 255);
 		printf("%-15s %-8s %-20s %s\n", ip, host->listens ? "yes" : "no",
 		       mw_behaviours[world->operators[host->operator_].behaviour].name, host->name);
 		listening += host->listens;
 	}
-	printf("\n%zu rows, %zu domains, %zu MX addresses (%zu listen)\n", world->row_count, world->domain_count,
-	       world->host_count, listening);
+	printf("\n%zu rows, %zu domains, %zu MX addresses (%zu listen)\n", world->row_count,
+	       world->domain_count, world->host_count, listening);
 }
 
-static enum rc_status make_world(const struct config *config, struct mw_world *world, struct rc_error *err)
+static enum rc_status make_world(const struct config *config, struct mw_world *world,
+				 struct rc_error *err)
 {
 	const char *name = config->mix ? config->mix : config->world ? NULL : "demo";
 	struct mw_mix mix;
@@ -88,15 +98,18 @@ static enum rc_status make_world(const struct config *config, struct mw_world *w
 	if (status == RC_OK)
 		status = mw_mix_share(&mix, config->share, err);
 	if (status == RC_OK)
-		status = mw_generate(world, &mix, (uint32_t)config->domains, (uint32_t)config->mx, (uint32_t)config->rows, err);
+		status = mw_generate(world, &mix, (uint32_t)config->domains, (uint32_t)config->mx,
+				     (uint32_t)config->rows, err);
 	if (status == RC_OK && config->check && !config->world)
-		status = mw_check(world, &mix, (uint32_t)config->domains, (uint32_t)config->mx, (uint32_t)config->rows, err);
+		status = mw_check(world, &mix, (uint32_t)config->domains, (uint32_t)config->mx,
+				  (uint32_t)config->rows, err);
 	return status;
 }
 
 static enum rc_status run(const struct config *config, struct mw_world *world, struct rc_error *err)
 {
-	struct mw_serve_options serve = { config->dns, (uint16_t)config->smtp_port, config->stats, config->control };
+	struct mw_serve_options serve = { config->dns, (uint16_t)config->smtp_port, config->stats,
+					  config->control };
 	enum rc_status status = make_world(config, world, err);
 
 	if (status == RC_OK && config->print_world)
@@ -107,7 +120,8 @@ static enum rc_status run(const struct config *config, struct mw_world *world, s
 		status = mw_rows_write_truth(world, config->truth, err);
 	if (status == RC_OK && config->write_targets)
 		status = mw_rows_write_targets(world, config->write_targets, err);
-	if (status != RC_OK || config->write_list || config->truth || config->write_targets || config->print_world || config->check)
+	if (status != RC_OK || config->write_list || config->truth || config->write_targets ||
+	    config->print_world || config->check)
 		return status;
 	free(world->rows);
 	world->rows = NULL;
@@ -122,12 +136,14 @@ int main(int argc, char **argv)
 	struct rc_error err = { 0 };
 	struct mw_world *world;
 	int rest = argc;
-	enum rc_status status = rc_options_parse(options, "mailworld", "[OPTION...]", argc, argv, &config, &parsed, &rest, &err);
+	enum rc_status status = rc_options_parse(options, "mailworld", "[OPTION...]", argc, argv,
+						 &config, &parsed, &rest, &err);
 
 	if (status == RC_CONFLICT)
 		return 0;
 	if (status == RC_OK && rest < argc)
-		status = rc_error_set(&err, RC_INVALID, "mailworld takes no operand such as %s", argv[rest]);
+		status = rc_error_set(&err, RC_INVALID, "mailworld takes no operand such as %s",
+				      argv[rest]);
 	if (status != RC_OK) {
 		fprintf(stderr, "mailworld: %s\n", err.text);
 		rc_options_free(parsed);

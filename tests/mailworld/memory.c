@@ -24,7 +24,8 @@ static uint64_t client_key(const struct mw_client *client, uint64_t tag)
 }
 
 /* Who asked first for a greylisted recipient has to come back himself, and to the same host. */
-static void watch_asker(struct mw_memory *memory, const struct mw_client *client, uint64_t recipient)
+static void watch_asker(struct mw_memory *memory, const struct mw_client *client,
+			uint64_t recipient)
 {
 	uint64_t asker = mw_hash_mix(mw_hash_mix(client->ip, client->helo), client->sender);
 	struct mw_entry *entry = mw_table_put(&memory->askers, recipient);
@@ -54,7 +55,8 @@ static bool pass(struct mw_memory *memory, uint64_t recipient)
 /* postgrey's auto-whitelist: 5 passes of one exact address, at most one counted per hour. */
 static bool client_known(struct mw_memory *memory, const struct mw_client *client)
 {
-	const struct mw_entry *entry = mw_table_get(&memory->clients, client_key(client, TAG_CLIENT));
+	const struct mw_entry *entry =
+	    mw_table_get(&memory->clients, client_key(client, TAG_CLIENT));
 
 	return entry && entry->a >= 5;
 }
@@ -69,8 +71,9 @@ static void client_passed(struct mw_memory *memory, const struct mw_client *clie
 	entry->b = now_ms;
 }
 
-static bool tuple_passes(struct mw_memory *memory, const struct mw_client *client, uint64_t key, uint64_t recipient,
-			 uint64_t wait_ms, uint64_t window_ms, uint64_t kept_ms, uint64_t now_ms)
+static bool tuple_passes(struct mw_memory *memory, const struct mw_client *client, uint64_t key,
+			 uint64_t recipient, uint64_t wait_ms, uint64_t window_ms, uint64_t kept_ms,
+			 uint64_t now_ms)
 {
 	struct mw_entry *entry = mw_table_put(&memory->greylist, key);
 
@@ -90,13 +93,14 @@ static bool tuple_passes(struct mw_memory *memory, const struct mw_client *clien
 	return pass(memory, recipient);
 }
 
-bool mw_memory_greylist(struct mw_memory *memory, enum mw_greylist kind, const struct mw_client *client, uint64_t recipient,
-			uint64_t now_ms)
+bool mw_memory_greylist(struct mw_memory *memory, enum mw_greylist kind,
+			const struct mw_client *client, uint64_t recipient, uint64_t now_ms)
 {
 	const struct mw_world *world = memory->world;
 	uint64_t net = kind == MW_GREY_POSTGREY ? client->ip >> 8 : client->ip;
 	uint64_t sender = kind == MW_GREY_POSTGREY ? client->sender_key : client->sender;
-	uint64_t key = mw_hash_mix(mw_hash_mix(mw_hash_mix(net, sender), recipient), mw_hash_mix(client->host, TAG_TUPLE));
+	uint64_t key = mw_hash_mix(mw_hash_mix(mw_hash_mix(net, sender), recipient),
+				   mw_hash_mix(client->host, TAG_TUPLE));
 	const struct mw_entry *known;
 	bool passes;
 
@@ -113,21 +117,25 @@ bool mw_memory_greylist(struct mw_memory *memory, enum mw_greylist kind, const s
 		watch_asker(memory, client, recipient);
 		return false;
 	case MW_GREY_MILTER:
-		return tuple_passes(memory, client, key, recipient, mw_world_scaled_ms(world, MW_MILTER_MS),
-				    mw_world_scaled_ms(world, 5 * day_ms), mw_world_scaled_ms(world, day_ms), now_ms);
+		return tuple_passes(memory, client, key, recipient,
+				    mw_world_scaled_ms(world, MW_MILTER_MS),
+				    mw_world_scaled_ms(world, 5 * day_ms),
+				    mw_world_scaled_ms(world, day_ms), now_ms);
 	case MW_GREY_POSTGREY:
 		break;
 	}
 	if (client_known(memory, client))
 		return pass(memory, recipient);
-	passes = tuple_passes(memory, client, key, recipient, mw_world_scaled_ms(world, MW_POSTGREY_MS),
-			      mw_world_scaled_ms(world, 2 * day_ms), mw_world_scaled_ms(world, 35 * day_ms), now_ms);
+	passes = tuple_passes(
+	    memory, client, key, recipient, mw_world_scaled_ms(world, MW_POSTGREY_MS),
+	    mw_world_scaled_ms(world, 2 * day_ms), mw_world_scaled_ms(world, 35 * day_ms), now_ms);
 	if (passes)
 		client_passed(memory, client, now_ms);
 	return passes;
 }
 
-void mw_memory_postscreen_over(struct mw_memory *memory, const struct mw_client *client, uint64_t now_ms)
+void mw_memory_postscreen_over(struct mw_memory *memory, const struct mw_client *client,
+			       uint64_t now_ms)
 {
 	struct mw_entry *entry = mw_table_put(&memory->clients, client_key(client, TAG_CLIENT));
 

@@ -1,7 +1,9 @@
 /*
- * memory - what the simulated servers remember of their clients: greylists, throttles, and who asked first for what.
+ * memory - what the simulated servers remember of their clients: greylists, throttles, and who
+ * asked first for what.
  *
- * One for the process. No I/O; the time comes in, in ms of any steady clock. Entries are never thrown away: a run is short.
+ * One for the process. No I/O; the time comes in, in ms of any steady clock. Entries are never
+ * thrown away: a run is short.
  */
 #ifndef MAILWORLD_MEMORY_H
 #define MAILWORLD_MEMORY_H
@@ -12,27 +14,29 @@
 struct mw_memory {
 	const struct mw_world *world;
 	struct mw_stats *stats;
-	struct mw_table greylist;   /* a: first seen, b: last let through */
-	struct mw_table clients;    /* of postgrey and postscreen. a: passes, b: the last one */
-	struct mw_table throttles;  /* a: recipients, b: until when it is closed */
-	struct mw_table askers;     /* of greylisted recipients. a: IP, HELO and sender, b: host + 1; 0: passed */
+	struct mw_table greylist;  /* a: first seen, b: last let through */
+	struct mw_table clients;   /* of postgrey and postscreen. a: passes, b: the last one */
+	struct mw_table throttles; /* a: recipients, b: until when it is closed */
+	struct mw_table
+	    askers; /* of greylisted recipients. a: IP, HELO and sender, b: host + 1; 0: passed */
 };
 
 /* Who asks. */
 struct mw_client {
 	uint32_t ip, host;
-	uint64_t helo, sender;   /* hashes, word for word */
-	uint64_t sender_key;     /* hash as postgrey folds it */
+	uint64_t helo, sender; /* hashes, word for word */
+	uint64_t sender_key;   /* hash as postgrey folds it */
 };
 
 void mw_memory_init(struct mw_memory *memory, const struct mw_world *world, struct mw_stats *stats);
 void mw_memory_done(struct mw_memory *memory);
 
 /* Whether the greylister lets this recipient (a hash of domain and local part) through now. */
-bool mw_memory_greylist(struct mw_memory *memory, enum mw_greylist kind, const struct mw_client *client, uint64_t recipient,
-			uint64_t now_ms);
+bool mw_memory_greylist(struct mw_memory *memory, enum mw_greylist kind,
+			const struct mw_client *client, uint64_t recipient, uint64_t now_ms);
 /* A session of postscreen is over. */
-void mw_memory_postscreen_over(struct mw_memory *memory, const struct mw_client *client, uint64_t now_ms);
+void mw_memory_postscreen_over(struct mw_memory *memory, const struct mw_client *client,
+			       uint64_t now_ms);
 /* Counts a recipient; false: this source has had its share at this host for now. */
 bool mw_memory_throttle(struct mw_memory *memory, const struct mw_client *client, uint64_t now_ms);
 

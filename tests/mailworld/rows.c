@@ -11,9 +11,13 @@
 
 enum { CELL_MAX = 400, TARGET_RECIPIENTS = 100 };
 
-static const char *const companies[] = { "Meyer, Sons & Co", "Harbour Foods Ltd", "Atelier Dubois, Lyon", "Novak s.r.o.",
-					 "Tanaka Works",     "",                  "The \"Old\" Mill" };
-static const char *const notes[] = { "", "", "", "met at the fair, 2024", "asked twice: \"call back\"", "newsletter" };
+static const char *const companies[] = { "Meyer, Sons & Co",	 "Harbour Foods Ltd",
+					 "Atelier Dubois, Lyon", "Novak s.r.o.",
+					 "Tanaka Works",	 "",
+					 "The \"Old\" Mill" };
+static const char *const notes[] = {
+	"", "", "", "met at the fair, 2024", "asked twice: \"call back\"", "newsletter"
+};
 
 /* The cell as the list spells it. */
 static size_t spell(const struct mw_world *world, size_t n, char *ret_cell)
@@ -45,7 +49,8 @@ static void write_row(FILE *file, const struct mw_world *world, size_t n)
 {
 	const struct mw_row *row = &world->rows[n];
 	uint64_t bits = mw_hash_mix(world->seed, n);
-	const char *company = companies[bits % COUNT(companies)], *note = notes[(bits >> 8) % COUNT(notes)];
+	const char *company = companies[bits % COUNT(companies)],
+		   *note = notes[(bits >> 8) % COUNT(notes)];
 	char cell[CELL_MAX];
 	size_t len;
 
@@ -70,46 +75,57 @@ static void write_truth(FILE *file, const struct mw_world *world, size_t n)
 
 	fprintf(file, "%zu,", n + 1);
 	write_cell(file, cell, len, false);
-	fprintf(file, ",%s,%s,%s\n", mw_row_status(world, &world->rows[n]), mw_row_reason(world, &world->rows[n]),
+	fprintf(file, ",%s,%s,%s\n", mw_row_status(world, &world->rows[n]),
+		mw_row_reason(world, &world->rows[n]),
 		mw_behaviours[world->rows[n].behaviour].name);
 }
 
 static enum rc_status write_file(const struct mw_world *world, const char *path, const char *header,
-				 void (*write_one)(FILE *, const struct mw_world *, size_t), struct rc_error *err)
+				 void (*write_one)(FILE *, const struct mw_world *, size_t),
+				 struct rc_error *err)
 {
 	FILE *file = fopen(path, "w");
 	bool failed;
 
 	if (!file)
-		return rc_error_set(err, RC_UNAVAILABLE, "cannot write %s: %s", path, strerror(errno));
+		return rc_error_set(err, RC_UNAVAILABLE, "cannot write %s: %s", path,
+				    strerror(errno));
 	fputs(header, file);
 	for (size_t i = 0; i < world->row_count; i++)
 		write_one(file, world, i);
 	failed = ferror(file);
 	failed |= fclose(file) != 0;
-	return failed ? rc_error_set(err, RC_UNAVAILABLE, "cannot write %s: %s", path, strerror(errno)) : RC_OK;
+	return failed
+		   ? rc_error_set(err, RC_UNAVAILABLE, "cannot write %s: %s", path, strerror(errno))
+		   : RC_OK;
 }
 
-enum rc_status mw_rows_write_list(const struct mw_world *world, const char *path, struct rc_error *err)
+enum rc_status mw_rows_write_list(const struct mw_world *world, const char *path,
+				  struct rc_error *err)
 {
 	return write_file(world, path, "email,name,company,note\n", write_row, err);
 }
 
-enum rc_status mw_rows_write_truth(const struct mw_world *world, const char *path, struct rc_error *err)
+enum rc_status mw_rows_write_truth(const struct mw_world *world, const char *path,
+				   struct rc_error *err)
 {
 	return write_file(world, path, "row,email,status,reason,behaviour\n", write_truth, err);
 }
 
 static int by_domain(const void *a, const void *b)
 {
-	const struct mw_row *x = *(const struct mw_row *const *)a, *y = *(const struct mw_row *const *)b;
+	const struct mw_row *x = *(const struct mw_row *const *)a,
+			    *y = *(const struct mw_row *const *)b;
 
-	return x->domain != y->domain ? (x->domain > y->domain) - (x->domain < y->domain) : (x > y) - (x < y);
+	return x->domain != y->domain ? (x->domain > y->domain) - (x->domain < y->domain)
+				      : (x > y) - (x < y);
 }
 
-static const struct mw_host *living_host(const struct mw_world *world, const struct mw_domain *domain)
+static const struct mw_host *living_host(const struct mw_world *world,
+					 const struct mw_domain *domain)
 {
-	const struct mw_operator *operator_ = domain->operator_ == MW_NONE ? NULL : &world->operators[domain->operator_];
+	const struct mw_operator *operator_ =
+	    domain->operator_ == MW_NONE ? NULL : &world->operators[domain->operator_];
 
 	for (uint32_t i = 0; operator_ && i < operator_->hosts; i++)
 		if (world->hosts[operator_->first_host + i].listens)
@@ -117,7 +133,8 @@ static const struct mw_host *living_host(const struct mw_world *world, const str
 	return NULL;
 }
 
-enum rc_status mw_rows_write_targets(const struct mw_world *world, const char *path, struct rc_error *err)
+enum rc_status mw_rows_write_targets(const struct mw_world *world, const char *path,
+				     struct rc_error *err)
 {
 	const struct mw_row **rows = mw_alloc(world->row_count, sizeof(struct mw_row *));
 	FILE *file = fopen(path, "w");
@@ -126,7 +143,8 @@ enum rc_status mw_rows_write_targets(const struct mw_world *world, const char *p
 
 	if (!file) {
 		free(rows);
-		return rc_error_set(err, RC_UNAVAILABLE, "cannot write %s: %s", path, strerror(errno));
+		return rc_error_set(err, RC_UNAVAILABLE, "cannot write %s: %s", path,
+				    strerror(errno));
 	}
 	for (size_t i = 0; i < world->row_count; i++)
 		if (world->rows[i].domain != MW_NONE && world->rows[i].answer == MW_ACCEPT &&
@@ -140,8 +158,8 @@ enum rc_status mw_rows_write_targets(const struct mw_world *world, const char *p
 		if (i && rows[i - 1]->domain == rows[i]->domain) {
 			in_line++;
 		} else {
-			fprintf(file, "%s%u.%u.%u.%u probe.test verify@probe.test", i ? "\n" : "", ip >> 24, ip >> 16 & 255,
-				ip >> 8 & 255, ip & 255);
+			fprintf(file, "%s%u.%u.%u.%u probe.test verify@probe.test", i ? "\n" : "",
+				ip >> 24, ip >> 16 & 255, ip >> 8 & 255, ip & 255);
 			in_line = 0;
 		}
 		if (in_line < TARGET_RECIPIENTS)
@@ -151,5 +169,7 @@ enum rc_status mw_rows_write_targets(const struct mw_world *world, const char *p
 	free(rows);
 	failed = ferror(file);
 	failed |= fclose(file) != 0;
-	return failed ? rc_error_set(err, RC_UNAVAILABLE, "cannot write %s: %s", path, strerror(errno)) : RC_OK;
+	return failed
+		   ? rc_error_set(err, RC_UNAVAILABLE, "cannot write %s: %s", path, strerror(errno))
+		   : RC_OK;
 }

@@ -1,7 +1,7 @@
 /*
- * See serve.h. A session costs accept4, send, epoll_ctl, three times recv and send, and close; waiting is shared. Listeners are
- * level-triggered (one accept an event, unless the host is busy), sessions edge-triggered, so that one that is held back
- * does not wake us.
+ * See serve.h. A session costs accept4, send, epoll_ctl, three times recv and send, and close;
+ * waiting is shared. Listeners are level-triggered (one accept an event, unless the host is busy),
+ * sessions edge-triggered, so that one that is held back does not wake us.
  */
 #include "tests/mailworld/serve.h"
 
@@ -25,9 +25,17 @@
 #include <unistd.h>
 
 enum {
-	EVENTS = 512, ACCEPTS = 32, DATAGRAMS = 64, DATAGRAM_MAX = 2048,
-	IN_MAX = 65536, OUT_MAX = 1 << 20, BACKLOG = 4096, PORT_TRIES = 20,
-	SWEEP_MS = 1000, IDLE_MS = 300 * 1000, DRAIN_MS = 5 * 1000
+	EVENTS = 512,
+	ACCEPTS = 32,
+	DATAGRAMS = 64,
+	DATAGRAM_MAX = 2048,
+	IN_MAX = 65536,
+	OUT_MAX = 1 << 20,
+	BACKLOG = 4096,
+	PORT_TRIES = 20,
+	SWEEP_MS = 1000,
+	IDLE_MS = 300 * 1000,
+	DRAIN_MS = 5 * 1000
 };
 
 enum kind { LISTENER = 1, SESSION, DNS_UDP, DNS_TCP, DNS_TCP_CLIENT, SIGNALS, CONTROL };
@@ -41,21 +49,21 @@ struct watched {
 struct listener {
 	struct watched watched;
 	uint32_t host;
-	uint64_t round;     /* the last one that brought it a connection */
+	uint64_t round; /* the last one that brought it a connection */
 };
 
 /* A TCP client: of SMTP or of DNS. */
 struct peer {
 	struct watched watched;
 	uint32_t stash_len, held_len;
-	char *stash;            /* octets read and not used yet */
-	char *held;             /* octets that are to be sent before anything else is read */
-	uint64_t due_ms;        /* when `held` may go out; 0: as soon as the socket takes it */
+	char *stash;	 /* octets read and not used yet */
+	char *held;	 /* octets that are to be sent before anything else is read */
+	uint64_t due_ms; /* when `held` may go out; 0: as soon as the socket takes it */
 	uint64_t active_ms;
-	size_t timer;           /* its place in the heap, from 1; 0: none */
-	bool closing;           /* after `held`, no more commands */
-	bool drains;            /* said all, waits for the client to close */
-	bool waits_writable;    /* EPOLLOUT is asked for */
+	size_t timer;	     /* its place in the heap, from 1; 0: none */
+	bool closing;	     /* after `held`, no more commands */
+	bool drains;	     /* said all, waits for the client to close */
+	bool waits_writable; /* EPOLLOUT is asked for */
 	struct peer *previous, *next;
 	struct mw_session session;
 };
@@ -67,13 +75,13 @@ struct server {
 	struct mw_memory memory;
 	struct mw_smtp smtp;
 	struct mw_out out;
-	int epoll, spare;       /* `spare`: a descriptor to give up when there are no more */
+	int epoll, spare; /* `spare`: a descriptor to give up when there are no more */
 	struct listener *listeners;
 	size_t listener_count;
 	struct watched dns_udp, dns_tcp, signals, control;
-	struct peer peers;      /* head of the ring of all clients */
-	struct peer *unused;    /* closed ones, by next */
-	struct peer **timers;   /* heap by due_ms, from 1 */
+	struct peer peers;    /* head of the ring of all clients */
+	struct peer *unused;  /* closed ones, by next */
+	struct peer **timers; /* heap by due_ms, from 1 */
 	size_t timer_count, timer_room;
 	uint64_t now_ms, swept_ms, round;
 	uint16_t dns_port, smtp_port;
@@ -101,7 +109,8 @@ static void timer_sift(struct server *server, struct peer *peer, size_t i)
 		i /= 2;
 	}
 	for (size_t child; (child = i * 2) <= server->timer_count; i = child) {
-		if (child < server->timer_count && server->timers[child + 1]->due_ms < server->timers[child]->due_ms)
+		if (child < server->timer_count &&
+		    server->timers[child + 1]->due_ms < server->timers[child]->due_ms)
 			child++;
 		if (server->timers[child]->due_ms >= peer->due_ms)
 			break;
@@ -114,7 +123,8 @@ static void timer_start(struct server *server, struct peer *peer, uint64_t due_m
 {
 	if (server->timer_count + 1 >= server->timer_room) {
 		server->timer_room = server->timer_room ? server->timer_room * 2 : 64;
-		server->timers = mw_realloc(server->timers, server->timer_room, sizeof(struct peer *));
+		server->timers =
+		    mw_realloc(server->timers, server->timer_room, sizeof(struct peer *));
 	}
 	peer->due_ms = due_ms;
 	timer_sift(server, peer, ++server->timer_count);
@@ -208,7 +218,8 @@ static ssize_t send_some(struct peer *peer, const char *data, size_t len)
 
 static void want_writable(struct server *server, struct peer *peer)
 {
-	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = &peer->watched };
+	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET,
+				     .data.ptr = &peer->watched };
 
 	if (!peer->waits_writable)
 		epoll_ctl(server->epoll, EPOLL_CTL_MOD, peer->watched.fd, &event);
@@ -232,7 +243,8 @@ static bool send_or_hold(struct server *server, struct peer *peer, const char *d
 	return true;
 }
 
-/* All was said. After QUIT the client reads and closes; otherwise it may be writing still, and a reset would eat our reply. */
+/* All was said. After QUIT the client reads and closes; otherwise it may be writing still, and a
+ * reset would eat our reply. */
 static void finish(struct server *server, struct peer *peer, bool quit)
 {
 	if (quit) {
@@ -246,7 +258,8 @@ static void finish(struct server *server, struct peer *peer, bool quit)
 
 /* ---- SMTP ---- */
 
-/* What a slowed reply leaves behind: what came before it goes out, it waits, and so does the input. */
+/* What a slowed reply leaves behind: what came before it goes out, it waits, and so does the input.
+ */
 static void slow_down(struct server *server, struct peer *peer, size_t before, uint32_t delay_ms)
 {
 	const struct mw_out *out = &server->out;
@@ -281,8 +294,9 @@ static bool take_lines(struct server *server, struct peer *peer, const char *dat
 			break;
 		if (line_len && end[-1] == '\r')
 			line_len--;
-		closing = mw_smtp_line(&server->smtp, &peer->session, data + at, line_len, (size_t)(end + 1 - data) < len,
-				       server->now_ms, out, &delay_ms) == MW_CLOSE;
+		closing = mw_smtp_line(&server->smtp, &peer->session, data + at, line_len,
+				       (size_t)(end + 1 - data) < len, server->now_ms, out,
+				       &delay_ms) == MW_CLOSE;
 		at = (size_t)(end + 1 - data);
 		if (delay_ms) {
 			stash(peer, data + at, len - at);
@@ -370,11 +384,13 @@ static void on_session(struct server *server, struct peer *peer, uint32_t events
 static int accept_one(struct server *server, int listener, struct sockaddr_in *ret_address)
 {
 	socklen_t len = sizeof(*ret_address);
-	int fd = accept4(listener, (struct sockaddr *)ret_address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd =
+	    accept4(listener, (struct sockaddr *)ret_address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd >= 0 || (errno != EMFILE && errno != ENFILE))
 		return fd;
-	/* Out of descriptors: a level-triggered listener would call for ever, so this one is turned away. */
+	/* Out of descriptors: a level-triggered listener would call for ever, so this one is turned
+	 * away. */
 	close(server->spare);
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
@@ -398,8 +414,8 @@ static void on_listener(struct server *server, struct listener *listener)
 			return;
 		peer = peer_open(server, SESSION, fd);
 		server->out.len = 0;
-		next = mw_smtp_start(&server->smtp, &peer->session, listener->host, ntohl(address.sin_addr.s_addr),
-				     &server->out);
+		next = mw_smtp_start(&server->smtp, &peer->session, listener->host,
+				     ntohl(address.sin_addr.s_addr), &server->out);
 		watch(server, &peer->watched, EPOLLIN | EPOLLET);
 		if (!send_or_hold(server, peer, server->out.data, server->out.len))
 			continue;
@@ -428,8 +444,8 @@ static void on_dns_udp(struct server *server)
 	}
 	got = recvmmsg(server->dns_udp.fd, asked, DATAGRAMS, MSG_DONTWAIT, NULL);
 	for (int i = 0; i < got; i++) {
-		size_t len = mw_dns_answer(server->world, &server->stats, queries[i], asked[i].msg_len, true, answers[n],
-					   sizeof(answers[n]));
+		size_t len = mw_dns_answer(server->world, &server->stats, queries[i],
+					   asked[i].msg_len, true, answers[n], sizeof(answers[n]));
 
 		if (!len)
 			continue;
@@ -463,7 +479,8 @@ static void read_dns(struct server *server, struct peer *peer)
 		memcpy(server->in, peer->stash, peer->stash_len);
 	len = peer->stash_len;
 	for (;;) {
-		ssize_t got = recv(peer->watched.fd, server->in + len, sizeof(server->in) - len, MSG_DONTWAIT);
+		ssize_t got = recv(peer->watched.fd, server->in + len, sizeof(server->in) - len,
+				   MSG_DONTWAIT);
 
 		if (got < 0 && errno == EAGAIN)
 			break;
@@ -480,7 +497,8 @@ static void read_dns(struct server *server, struct peer *peer)
 
 		if (len - at < 2 + frame_len)
 			break;
-		n = mw_dns_answer(server->world, &server->stats, frame + 2, frame_len, false, answer + 2, MW_DNS_TCP_MAX);
+		n = mw_dns_answer(server->world, &server->stats, frame + 2, frame_len, false,
+				  answer + 2, MW_DNS_TCP_MAX);
 		answer[0] = (uint8_t)(n >> 8);
 		answer[1] = (uint8_t)n;
 		/* A client that asks and does not read gets no second chance. */
@@ -541,25 +559,32 @@ static void on_signal(struct server *server)
 
 static int bound_socket(int type, uint32_t ip, uint16_t *port, struct rc_error *err)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(*port), .sin_addr.s_addr = htonl(ip) };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_port = htons(*port),
+				       .sin_addr.s_addr = htonl(ip) };
 	socklen_t len = sizeof(address);
 	int on = 1, off = 0, fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	char text[32];
 
-	snprintf(text, sizeof(text), "%u.%u.%u.%u:%u", ip >> 24, ip >> 16 & 255, ip >> 8 & 255, ip & 255, *port);
+	snprintf(text, sizeof(text), "%u.%u.%u.%u:%u", ip >> 24, ip >> 16 & 255, ip >> 8 & 255,
+		 ip & 255, *port);
 	if (ip >> 24 != 127) {
-		rc_error_set(err, RC_DENIED, "mailworld listens on loopback addresses only, not on %s", text);
+		rc_error_set(err, RC_DENIED,
+			     "mailworld listens on loopback addresses only, not on %s", text);
 		goto failed;
 	}
 	/* Not for UDP, where it would let two of us share one port. */
-	if (fd < 0 || (type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0) ||
+	if (fd < 0 ||
+	    (type == SOCK_STREAM &&
+	     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0) ||
 	    bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    getsockname(fd, (struct sockaddr *)&address, &len) < 0) {
 		os_error(err, "cannot listen on", text);
 		goto failed;
 	}
 	if (type == SOCK_STREAM) {
-		/* Accepted sockets inherit both: replies leave at once, and carry the acknowledgement of what they answer. */
+		/* Accepted sockets inherit both: replies leave at once, and carry the
+		 * acknowledgement of what they answer. */
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off));
 		if (listen(fd, BACKLOG) < 0) {
@@ -583,19 +608,23 @@ static enum rc_status open_dns(struct server *server, struct rc_error *err)
 	unsigned long port = colon ? strtoul(colon + 1, &end, 10) : 0;
 	int size = 1 << 22;
 
-	snprintf(host, sizeof(host), "%.*s", colon ? (int)(colon - server->options->dns) : 0, server->options->dns);
+	snprintf(host, sizeof(host), "%.*s", colon ? (int)(colon - server->options->dns) : 0,
+		 server->options->dns);
 	if (!colon || !colon[1] || *end || port > 65535 || inet_pton(AF_INET, host, &address) != 1)
-		return rc_error_set(err, RC_INVALID, "--dns takes ADDRESS:PORT, such as 127.0.0.1:5353, not %s",
+		return rc_error_set(err, RC_INVALID,
+				    "--dns takes ADDRESS:PORT, such as 127.0.0.1:5353, not %s",
 				    server->options->dns);
 	/* A port that is free for UDP may be taken for TCP: with port 0, another one is as good. */
 	for (int tries = port ? 1 : PORT_TRIES; tries && server->dns_tcp.fd <= 0; tries--) {
 		server->dns_port = (uint16_t)port;
-		server->dns_udp = (struct watched){ DNS_UDP,
-						    bound_socket(SOCK_DGRAM, ntohl(address.s_addr), &server->dns_port, err) };
+		server->dns_udp =
+		    (struct watched){ DNS_UDP, bound_socket(SOCK_DGRAM, ntohl(address.s_addr),
+							    &server->dns_port, err) };
 		if (server->dns_udp.fd < 0)
 			return err->status;
-		server->dns_tcp = (struct watched){ DNS_TCP,
-						    bound_socket(SOCK_STREAM, ntohl(address.s_addr), &server->dns_port, err) };
+		server->dns_tcp =
+		    (struct watched){ DNS_TCP, bound_socket(SOCK_STREAM, ntohl(address.s_addr),
+							    &server->dns_port, err) };
 		if (server->dns_tcp.fd < 0)
 			close(server->dns_udp.fd);
 	}
@@ -622,7 +651,8 @@ static enum rc_status open_smtp(struct server *server, struct rc_error *err)
 		if (!world->hosts[i].listens)
 			continue;
 		*listener = (struct listener){ .host = (uint32_t)i, .watched = { LISTENER, -1 } };
-		listener->watched.fd = bound_socket(SOCK_STREAM, world->hosts[i].ip, &server->smtp_port, err);
+		listener->watched.fd =
+		    bound_socket(SOCK_STREAM, world->hosts[i].ip, &server->smtp_port, err);
 		if (listener->watched.fd < 0)
 			return err->status;
 		server->listener_count++;
@@ -639,11 +669,15 @@ static enum rc_status open_control(struct server *server, struct rc_error *err)
 	if (!path)
 		return RC_OK;
 	if (strlen(path) >= sizeof(address.sun_path))
-		return rc_error_set(err, RC_INVALID, "--control: a socket's path has at most 107 octets");
+		return rc_error_set(err, RC_INVALID,
+				    "--control: a socket's path has at most 107 octets");
 	strcpy(address.sun_path, path);
 	unlink(path);
-	server->control = (struct watched){ CONTROL, socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) };
-	if (server->control.fd < 0 || bind(server->control.fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	server->control =
+	    (struct watched){ CONTROL,
+			      socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) };
+	if (server->control.fd < 0 ||
+	    bind(server->control.fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    listen(server->control.fd, 16) < 0)
 		return os_error(err, "cannot listen on", path);
 	watch(server, &server->control, EPOLLIN);
@@ -667,7 +701,8 @@ static enum rc_status open_all(struct server *server, struct rc_error *err)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
-	server->signals = (struct watched){ SIGNALS, signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC) };
+	server->signals =
+	    (struct watched){ SIGNALS, signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC) };
 	if (server->epoll < 0 || server->signals.fd < 0)
 		return os_error(err, "cannot make", "an epoll or signal descriptor");
 	watch(server, &server->signals, EPOLLIN);
@@ -679,8 +714,8 @@ static enum rc_status open_all(struct server *server, struct rc_error *err)
 
 static void close_all(struct server *server)
 {
-	int fds[] = { server->epoll, server->spare, server->dns_udp.fd, server->dns_tcp.fd, server->signals.fd,
-		      server->control.fd };
+	int fds[] = { server->epoll,	  server->spare,      server->dns_udp.fd,
+		      server->dns_tcp.fd, server->signals.fd, server->control.fd };
 
 	while (server->peers.next != &server->peers)
 		peer_close(server, server->peers.next);
@@ -761,7 +796,8 @@ static int wait_ms(const struct server *server)
 	return due - server->now_ms < SWEEP_MS ? (int)(due - server->now_ms) : SWEEP_MS;
 }
 
-enum rc_status mw_serve(const struct mw_world *world, const struct mw_serve_options *options, struct rc_error *err)
+enum rc_status mw_serve(const struct mw_world *world, const struct mw_serve_options *options,
+			struct rc_error *err)
 {
 	static struct epoll_event events[EVENTS];
 	struct server *server = mw_alloc(1, sizeof(*server));
@@ -778,8 +814,9 @@ enum rc_status mw_serve(const struct mw_world *world, const struct mw_serve_opti
 	status = open_all(server, err);
 	if (status != RC_OK)
 		goto out;
-	printf("mailworld ready dns=%.*s:%u smtp=%u mx=%zu\n", (int)(strrchr(options->dns, ':') - options->dns), options->dns,
-	       server->dns_port, server->smtp_port, server->listener_count);
+	printf("mailworld ready dns=%.*s:%u smtp=%u mx=%zu\n",
+	       (int)(strrchr(options->dns, ':') - options->dns), options->dns, server->dns_port,
+	       server->smtp_port, server->listener_count);
 	fflush(stdout);
 	while (!server->stops) {
 		int n = epoll_wait(server->epoll, events, EVENTS, wait_ms(server));

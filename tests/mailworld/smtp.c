@@ -1,6 +1,6 @@
 /*
- * See smtp.h. The replies are those of the real programs. In a text, $h is the host, $a the recipient, $i the client's address,
- * $n a queue-like number, $s the sender.
+ * See smtp.h. The replies are those of the real programs. In a text, $h is the host, $a the
+ * recipient, $i the client's address, $n a queue-like number, $s the sender.
  */
 #include "tests/mailworld/smtp.h"
 
@@ -8,11 +8,18 @@
 #include <string.h>
 #include <strings.h>
 
-enum { POSTFIX_SOFT_ERRORS = 10, POSTFIX_HARD_ERRORS = 20, POSTFIX_ERROR_DELAY_MS = 1000, ECHO_MAX = 320 };
+enum {
+	POSTFIX_SOFT_ERRORS = 10,
+	POSTFIX_HARD_ERRORS = 20,
+	POSTFIX_ERROR_DELAY_MS = 1000,
+	ECHO_MAX = 320
+};
 
-#define EXTENSIONS(first) "250-" first "\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n"
+#define EXTENSIONS(first)                                                                          \
+	"250-" first "\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n"
 
-/* How each kind of server talks. `hello` comes with PIPELINING; `plain` without. NULL: as Postfix does. */
+/* How each kind of server talks. `hello` comes with PIPELINING; `plain` without. NULL: as Postfix
+ * does. */
 static const struct voice {
 	const char *greeting, *hello, *plain, *helo, *mail, *bye, *unknown;
 	const char *answers[MW_ANSWERS];
@@ -147,7 +154,7 @@ struct turn {
 	const struct mw_host *host;
 	const struct mw_operator *operator_;
 	const struct mw_behaviour *server;
-	const char *argument;  /* the address between <> */
+	const char *argument; /* the address between <> */
 	size_t argument_len;
 	uint64_t now_ms;
 };
@@ -169,10 +176,12 @@ static void add_number(struct turn *turn, bool address)
 	int len;
 
 	if (address)
-		len = snprintf(text, sizeof(text), "%u.%u.%u.%u", ip >> 24, ip >> 16 & 255, ip >> 8 & 255, ip & 255);
+		len = snprintf(text, sizeof(text), "%u.%u.%u.%u", ip >> 24, ip >> 16 & 255,
+			       ip >> 8 & 255, ip & 255);
 	else
 		len = snprintf(text, sizeof(text), "%016llx.%u",
-			       (unsigned long long)mw_hash_mix(turn->smtp->stats->sessions, turn->smtp->world->seed),
+			       (unsigned long long)mw_hash_mix(turn->smtp->stats->sessions,
+							       turn->smtp->world->seed),
 			       turn->session->recipients);
 	add(turn->out, text, (size_t)len);
 }
@@ -191,7 +200,8 @@ static void say(struct turn *turn, const char *text)
 			break;
 		case 'a':
 		case 's':
-			add(turn->out, turn->argument, turn->argument_len < ECHO_MAX ? turn->argument_len : ECHO_MAX);
+			add(turn->out, turn->argument,
+			    turn->argument_len < ECHO_MAX ? turn->argument_len : ECHO_MAX);
 			break;
 		case 'i':
 			add_number(turn, true);
@@ -203,10 +213,12 @@ static void say(struct turn *turn, const char *text)
 	}
 }
 
-static void turn_init(struct turn *turn, const struct mw_smtp *smtp, struct mw_session *session, struct mw_out *out,
-		      uint64_t now_ms)
+static void turn_init(struct turn *turn, const struct mw_smtp *smtp, struct mw_session *session,
+		      struct mw_out *out, uint64_t now_ms)
 {
-	*turn = (struct turn){ .smtp = smtp, .session = session, .out = out, .argument = "", .now_ms = now_ms };
+	*turn = (struct turn){
+		.smtp = smtp, .session = session, .out = out, .argument = "", .now_ms = now_ms
+	};
 	turn->host = &smtp->world->hosts[session->client.host];
 	turn->operator_ = &smtp->world->operators[turn->host->operator_];
 	turn->server = &mw_behaviours[turn->operator_->behaviour];
@@ -219,8 +231,8 @@ static enum mw_next refuse(struct turn *turn, const char *text)
 	return MW_GO_ON;
 }
 
-enum mw_next mw_smtp_start(const struct mw_smtp *smtp, struct mw_session *session, uint32_t host, uint32_t source,
-			   struct mw_out *out)
+enum mw_next mw_smtp_start(const struct mw_smtp *smtp, struct mw_session *session, uint32_t host,
+			   uint32_t source, struct mw_out *out)
 {
 	struct mw_stats *stats = smtp->stats;
 	struct turn turn;
@@ -243,11 +255,13 @@ enum mw_next mw_smtp_start(const struct mw_smtp *smtp, struct mw_session *sessio
 
 void mw_smtp_end(const struct mw_smtp *smtp, struct mw_session *session, uint64_t now_ms)
 {
-	uint32_t n = session->recipients < MW_HISTOGRAM - 1 ? session->recipients : MW_HISTOGRAM - 1;
+	uint32_t n =
+	    session->recipients < MW_HISTOGRAM - 1 ? session->recipients : MW_HISTOGRAM - 1;
 
 	smtp->stats->by_recipients[n]++;
 	smtp->stats->sessions_open--;
-	mw_table_put(&smtp->stats->by_source, (uint64_t)session->client.ip + 1)->b += session->recipients;
+	mw_table_put(&smtp->stats->by_source, (uint64_t)session->client.ip + 1)->b +=
+	    session->recipients;
 	if (session->screened)
 		mw_memory_postscreen_over(smtp->memory, &session->client, now_ms);
 }
@@ -297,7 +311,7 @@ static enum mw_next hello(struct turn *turn, const char *line, size_t len, bool 
 	turn->session->extended = extended;
 	turn->session->mail = false;
 	turn->session->client.helo = mw_hash_fold(line + 5, len - 5, 0);
-	text = !extended ? PHRASE(turn->operator_->voice, helo)
+	text = !extended				 ? PHRASE(turn->operator_->voice, helo)
 	       : turn->server->server & MW_NO_PIPELINING ? PHRASE(turn->operator_->voice, plain)
 							 : PHRASE(turn->operator_->voice, hello);
 	say(turn, text);
@@ -315,7 +329,8 @@ static enum mw_next mail(struct turn *turn, const char *line, size_t len)
 		return refuse(turn, "503 5.5.1 Error: nested MAIL command\r\n");
 	if (!take_path(turn, line, len))
 		return refuse(turn, "501 5.5.4 Syntax: MAIL FROM:<address>\r\n");
-	if (turn->server->everybody && turn->server->answer == MW_AUTH_REQUIRED && !turn->operator_->variant)
+	if (turn->server->everybody && turn->server->answer == MW_AUTH_REQUIRED &&
+	    !turn->operator_->variant)
 		return refuse(turn, PHRASE(turn->operator_->voice, answers[MW_AUTH_REQUIRED]));
 	session->mail = true;
 	session->client.sender = mw_hash_fold(turn->argument, turn->argument_len, 0);
@@ -368,10 +383,12 @@ static enum mw_next throttle(struct turn *turn)
 	turn->smtp->stats->throttled++;
 	turn->smtp->stats->temporary++;
 	if (turn->operator_->variant) {
-		say(turn, "451 4.7.1 Too many recipients from [$i], rate limit exceeded, try again later\r\n");
+		say(turn, "451 4.7.1 Too many recipients from [$i], rate limit exceeded, try again "
+			  "later\r\n");
 		return MW_GO_ON;
 	}
-	say(turn, "421 4.7.0 [$i] Too many recipients from your address, rate limited, try again later\r\n");
+	say(turn, "421 4.7.0 [$i] Too many recipients from your address, rate limited, try again "
+		  "later\r\n");
 	return MW_CLOSE;
 }
 
@@ -390,7 +407,8 @@ static enum mw_next rcpt(struct turn *turn, const char *line, size_t len)
 	session->recipients++;
 	if (!session->mail)
 		return refuse(turn, "503 5.5.1 Error: need MAIL command\r\n");
-	if (!take_path(turn, line, len) || !(at = memrchr(turn->argument, '@', turn->argument_len)) || at == turn->argument)
+	if (!take_path(turn, line, len) ||
+	    !(at = memrchr(turn->argument, '@', turn->argument_len)) || at == turn->argument)
 		return refuse(turn, "501 5.1.3 Bad recipient address syntax\r\n");
 	local_len = (size_t)(at - turn->argument);
 	domain = mw_world_find_domain(world, at + 1, turn->argument_len - local_len - 1);
@@ -408,13 +426,15 @@ static enum mw_next rcpt(struct turn *turn, const char *line, size_t len)
 		say(turn, "452 4.5.3 Too many recipients\r\n");
 		return MW_GO_ON;
 	}
-	if ((turn->server->server & MW_THROTTLE) && !mw_memory_throttle(turn->smtp->memory, &session->client, turn->now_ms))
+	if ((turn->server->server & MW_THROTTLE) &&
+	    !mw_memory_throttle(turn->smtp->memory, &session->client, turn->now_ms))
 		return throttle(turn);
 	if (turn->server->greylist &&
 	    !mw_memory_greylist(turn->smtp->memory, turn->server->greylist, &session->client,
 				mw_hash_fold(turn->argument, local_len, domain), turn->now_ms))
 		return turned_away(turn);
-	what = lives->everybody ? lives->answer : mw_world_mailbox(world, domain, turn->argument, local_len);
+	what = lives->everybody ? lives->answer
+				: mw_world_mailbox(world, domain, turn->argument, local_len);
 	/* RFC 5321 4.5.1: there is always a postmaster. */
 	if (what == MW_ABSENT && local_len == 10 && !strncasecmp(turn->argument, "postmaster", 10))
 		what = MW_ACCEPT;
@@ -429,7 +449,8 @@ static enum mw_next no_message(struct turn *turn, uint64_t *counter)
 
 static bool is(const char *line, size_t len, const char *verb)
 {
-	return len >= 4 && !strncasecmp(line, verb, 4) && (len == 4 || line[4] == ' ' || line[4] == ':');
+	return len >= 4 && !strncasecmp(line, verb, 4) &&
+	       (len == 4 || line[4] == ' ' || line[4] == ':');
 }
 
 static enum mw_next dispatch(struct turn *turn, const char *line, size_t len)
@@ -467,8 +488,9 @@ static enum mw_next dispatch(struct turn *turn, const char *line, size_t len)
 	return refuse(turn, PHRASE(turn->operator_->voice, unknown));
 }
 
-enum mw_next mw_smtp_line(const struct mw_smtp *smtp, struct mw_session *session, const char *line, size_t len, bool more,
-			  uint64_t now_ms, struct mw_out *out, uint32_t *ret_delay_ms)
+enum mw_next mw_smtp_line(const struct mw_smtp *smtp, struct mw_session *session, const char *line,
+			  size_t len, bool more, uint64_t now_ms, struct mw_out *out,
+			  uint32_t *ret_delay_ms)
 {
 	struct turn turn;
 	enum mw_next next;

@@ -9,18 +9,44 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#define COUNTER(name) { #name, offsetof(struct mw_stats, name) }
+#define COUNTER(name)                                                                              \
+	{                                                                                          \
+#name, offsetof(struct mw_stats, name)                                             \
+	}
 
 static const struct {
 	const char *name;
 	size_t offset;
 } counters[] = {
-	COUNTER(data), COUNTER(bdat), COUNTER(vrfy), COUNTER(foreign_retries), COUNTER(other_mx_retries), COUNTER(sessions),
-	COUNTER(sessions_open), COUNTER(sessions_open_most), COUNTER(sessions_quit), COUNTER(mail), COUNTER(rcpt),
-	COUNTER(accepted), COUNTER(refused), COUNTER(temporary), COUNTER(greylisted), COUNTER(greylist_passed),
-	COUNTER(retries), COUNTER(throttled), COUNTER(too_early), COUNTER(cut_by_421), COUNTER(slowed_replies),
-	COUNTER(relay_denied), COUNTER(unknown_commands), COUNTER(dns_udp), COUNTER(dns_tcp),
-	COUNTER(dns_malformed), COUNTER(dns_servfail), COUNTER(dns_nxdomain), COUNTER(dns_refused),
+	COUNTER(data),
+	COUNTER(bdat),
+	COUNTER(vrfy),
+	COUNTER(foreign_retries),
+	COUNTER(other_mx_retries),
+	COUNTER(sessions),
+	COUNTER(sessions_open),
+	COUNTER(sessions_open_most),
+	COUNTER(sessions_quit),
+	COUNTER(mail),
+	COUNTER(rcpt),
+	COUNTER(accepted),
+	COUNTER(refused),
+	COUNTER(temporary),
+	COUNTER(greylisted),
+	COUNTER(greylist_passed),
+	COUNTER(retries),
+	COUNTER(throttled),
+	COUNTER(too_early),
+	COUNTER(cut_by_421),
+	COUNTER(slowed_replies),
+	COUNTER(relay_denied),
+	COUNTER(unknown_commands),
+	COUNTER(dns_udp),
+	COUNTER(dns_tcp),
+	COUNTER(dns_malformed),
+	COUNTER(dns_servfail),
+	COUNTER(dns_nxdomain),
+	COUNTER(dns_refused),
 };
 
 void mw_stats_init(struct mw_stats *stats, const struct mw_world *world)
@@ -48,7 +74,8 @@ static double seconds(struct timeval time)
 
 char *mw_stats_json(const struct mw_stats *stats, const struct mw_world *world)
 {
-	json_t *root = json_object(), *histogram = json_object(), *hosts = json_object(), *sources = json_object();
+	json_t *root = json_object(), *histogram = json_object(), *hosts = json_object(),
+	       *sources = json_object();
 	struct rusage usage = { 0 };
 	char text[32], *out;
 
@@ -60,13 +87,15 @@ char *mw_stats_json(const struct mw_stats *stats, const struct mw_world *world)
 	}
 	json_object_set_new(root, "cpu_user_s", json_real(seconds(usage.ru_utime)));
 	json_object_set_new(root, "cpu_system_s", json_real(seconds(usage.ru_stime)));
-	json_object_set_new(root, "wall_s", json_real((double)(rc_clock_mono_us() - stats->started_us) / 1e6));
+	json_object_set_new(root, "wall_s",
+			    json_real((double)(rc_clock_mono_us() - stats->started_us) / 1e6));
 	json_object_set_new(root, "max_rss_kb", json_integer(usage.ru_maxrss));
 	for (int i = 0; i < MW_HISTOGRAM; i++) {
 		if (!stats->by_recipients[i])
 			continue;
 		snprintf(text, sizeof(text), i == MW_HISTOGRAM - 1 ? "more" : "%d", i);
-		json_object_set_new(histogram, text, json_integer((json_int_t)stats->by_recipients[i]));
+		json_object_set_new(histogram, text,
+				    json_integer((json_int_t)stats->by_recipients[i]));
 	}
 	json_object_set_new(root, "sessions_by_recipients", histogram);
 	for (size_t i = 0; i < stats->by_source.room; i++) {
@@ -74,8 +103,8 @@ char *mw_stats_json(const struct mw_stats *stats, const struct mw_world *world)
 
 		if (entry->key)
 			json_object_set_new(sources, ip_text((uint32_t)(entry->key - 1), text),
-					    json_pack("{s:I,s:I}", "sessions", (json_int_t)entry->a, "recipients",
-						      (json_int_t)entry->b));
+					    json_pack("{s:I,s:I}", "sessions", (json_int_t)entry->a,
+						      "recipients", (json_int_t)entry->b));
 	}
 	json_object_set_new(root, "by_source", sources);
 	for (size_t i = 0; i < world->host_count; i++)

@@ -12,7 +12,7 @@
 
 struct mw_world;
 
-enum { MW_HISTOGRAM = 102 };  /* sessions with 0 to 100 recipients, and with more */
+enum { MW_HISTOGRAM = 102 }; /* sessions with 0 to 100 recipients, and with more */
 
 struct mw_stats {
 	uint64_t sessions, sessions_open, sessions_open_most, sessions_quit;
@@ -22,8 +22,8 @@ struct mw_stats {
 	uint64_t throttled, too_early, cut_by_421, slowed_replies, relay_denied;
 	uint64_t dns_udp, dns_tcp, dns_malformed, dns_servfail, dns_nxdomain, dns_refused;
 	uint64_t by_recipients[MW_HISTOGRAM];
-	uint32_t *by_host;            /* sessions, by host index */
-	struct mw_table by_source;    /* key: address + 1; a: sessions, b: recipients */
+	uint32_t *by_host;	   /* sessions, by host index */
+	struct mw_table by_source; /* key: address + 1; a: sessions, b: recipients */
 	uint64_t started_us;
 };
 

@@ -40,7 +40,8 @@ char *mw_world_string(struct mw_world *world, const char *text, size_t len)
 
 	if (!world->block_count || world->block_used + len + 1 > BLOCK_SIZE) {
 		world->blocks = mw_grow(world->blocks, world->block_count, sizeof(*world->blocks));
-		world->blocks[world->block_count++] = mw_alloc(1, len + 1 > BLOCK_SIZE ? len + 1 : BLOCK_SIZE);
+		world->blocks[world->block_count++] =
+		    mw_alloc(1, len + 1 > BLOCK_SIZE ? len + 1 : BLOCK_SIZE);
 		world->block_used = 0;
 	}
 	copy = world->blocks[world->block_count - 1] + world->block_used;
@@ -77,7 +78,8 @@ uint32_t mw_world_find_host(const struct mw_world *world, const char *name, size
 	return find(&world->host_names, name, len);
 }
 
-uint32_t mw_world_add_domain(struct mw_world *world, const char *name, size_t len, int behaviour, uint32_t operator_)
+uint32_t mw_world_add_domain(struct mw_world *world, const char *name, size_t len, int behaviour,
+			     uint32_t operator_)
 {
 	if (len > MW_NAME_MAX || mw_world_find_domain(world, name, len) != MW_NONE)
 		return MW_NONE;
@@ -92,9 +94,11 @@ uint32_t mw_world_add_domain(struct mw_world *world, const char *name, size_t le
 	return (uint32_t)world->domain_count++;
 }
 
-uint32_t mw_world_add_operator(struct mw_world *world, int behaviour, enum mw_voice voice, uint8_t variant)
+uint32_t mw_world_add_operator(struct mw_world *world, int behaviour, enum mw_voice voice,
+			       uint8_t variant)
 {
-	world->operators = mw_grow(world->operators, world->operator_count, sizeof(*world->operators));
+	world->operators =
+	    mw_grow(world->operators, world->operator_count, sizeof(*world->operators));
 	world->operators[world->operator_count] = (struct mw_operator){
 		.first_host = (uint32_t)world->host_count,
 		.behaviour = (uint8_t)behaviour,
@@ -107,10 +111,12 @@ uint32_t mw_world_add_operator(struct mw_world *world, int behaviour, enum mw_vo
 /* 127.100.0.1 onwards, without last octets of 0 and 251 to 255. */
 static uint32_t loopback_address(size_t n)
 {
-	return 127u << 24 | (uint32_t)(100 + n / 62500) << 16 | (uint32_t)(n / 250 % 250) << 8 | (uint32_t)(n % 250 + 1);
+	return 127u << 24 | (uint32_t)(100 + n / 62500) << 16 | (uint32_t)(n / 250 % 250) << 8 |
+	       (uint32_t)(n % 250 + 1);
 }
 
-uint32_t mw_world_add_host(struct mw_world *world, const char *name, size_t len, uint16_t preference, uint32_t ip, bool listens)
+uint32_t mw_world_add_host(struct mw_world *world, const char *name, size_t len,
+			   uint16_t preference, uint32_t ip, bool listens)
 {
 	if (len > MW_NAME_MAX || mw_world_find_host(world, name, len) != MW_NONE)
 		return MW_NONE;
@@ -148,7 +154,8 @@ static void insert_mailbox(uint64_t *table, size_t room, uint64_t value)
 	table[i] = value;
 }
 
-void mw_world_add_mailbox(struct mw_world *world, uint32_t domain, const char *local, size_t len, enum mw_answer answer)
+void mw_world_add_mailbox(struct mw_world *world, uint32_t domain, const char *local, size_t len,
+			  enum mw_answer answer)
 {
 	if (answer == MW_ABSENT || mw_world_mailbox(world, domain, local, len) != MW_ABSENT)
 		return;
@@ -163,17 +170,20 @@ void mw_world_add_mailbox(struct mw_world *world, uint32_t domain, const char *l
 		world->mailboxes = larger;
 		world->mailbox_room = room;
 	}
-	insert_mailbox(world->mailboxes, world->mailbox_room, mailbox_key(domain, local, len) | (uint64_t)answer);
+	insert_mailbox(world->mailboxes, world->mailbox_room,
+		       mailbox_key(domain, local, len) | (uint64_t)answer);
 	world->mailbox_used++;
 }
 
-enum mw_answer mw_world_mailbox(const struct mw_world *world, uint32_t domain, const char *local, size_t len)
+enum mw_answer mw_world_mailbox(const struct mw_world *world, uint32_t domain, const char *local,
+				size_t len)
 {
 	uint64_t key = mailbox_key(domain, local, len);
 
 	if (!world->mailbox_room)
 		return MW_ABSENT;
-	for (size_t i = (key >> 5) & (world->mailbox_room - 1); world->mailboxes[i]; i = (i + 1) & (world->mailbox_room - 1))
+	for (size_t i = (key >> 5) & (world->mailbox_room - 1); world->mailboxes[i];
+	     i = (i + 1) & (world->mailbox_room - 1))
 		if ((world->mailboxes[i] & ~(uint64_t)ANSWER_BITS) == key)
 			return (enum mw_answer)(world->mailboxes[i] & ANSWER_BITS);
 	return MW_ABSENT;
@@ -193,7 +203,8 @@ const char *mw_row_status(const struct mw_world *world, const struct mw_row *row
 
 	if (behaviour->status)
 		return behaviour->status;
-	return mw_answer_status((enum mw_answer)row->answer, mw_is_role(row->local, strlen(row->local)));
+	return mw_answer_status((enum mw_answer)row->answer,
+				mw_is_role(row->local, strlen(row->local)));
 }
 
 const char *mw_row_reason(const struct mw_world *world, const struct mw_row *row)
@@ -202,7 +213,8 @@ const char *mw_row_reason(const struct mw_world *world, const struct mw_row *row
 
 	if (behaviour->reason)
 		return behaviour->reason;
-	return mw_answer_reason((enum mw_answer)row->answer, mw_is_role(row->local, strlen(row->local)));
+	return mw_answer_reason((enum mw_answer)row->answer,
+				mw_is_role(row->local, strlen(row->local)));
 }
 
 uint64_t mw_world_scaled_ms(const struct mw_world *world, uint64_t ms)

@@ -20,12 +20,13 @@ struct reader {
 	int behaviour;
 	uint8_t variant;
 	uint32_t operator_;
-	uint32_t index;   /* of the domain once it was added, else MW_NONE */
+	uint32_t index; /* of the domain once it was added, else MW_NONE */
 };
 
 static enum rc_status wrong(const struct reader *reader, const char *what, const char *which)
 {
-	return rc_error_set(reader->err, RC_INVALID, "%s line %u: %s \"%s\"", reader->path, reader->line, what, which);
+	return rc_error_set(reader->err, RC_INVALID, "%s line %u: %s \"%s\"", reader->path,
+			    reader->line, what, which);
 }
 
 static char *trim(char *text)
@@ -45,8 +46,9 @@ static void own_operator(struct reader *reader)
 	if (reader->operator_ != MW_NONE)
 		return;
 	reader->operator_ = mw_world_add_operator(reader->world, reader->behaviour,
-						  mw_behaviours[reader->behaviour].voice ? mw_behaviours[reader->behaviour].voice
-											 : MW_POSTFIX,
+						  mw_behaviours[reader->behaviour].voice
+						      ? mw_behaviours[reader->behaviour].voice
+						      : MW_POSTFIX,
 						  reader->variant);
 }
 
@@ -54,7 +56,8 @@ static void own_operator(struct reader *reader)
 static enum rc_status add_mx(struct reader *reader, char *value)
 {
 	char *rest = NULL, *end;
-	const char *preference = strtok_r(value, " \t", &rest), *name = strtok_r(NULL, " \t", &rest);
+	const char *preference = strtok_r(value, " \t", &rest),
+		   *name = strtok_r(NULL, " \t", &rest);
 	const char *where = strtok_r(NULL, " \t", &rest);
 	const struct mw_behaviour *behaviour = &mw_behaviours[reader->behaviour];
 	bool dead = (behaviour->server & MW_DEAD) || (where && !strcmp(where, "dead"));
@@ -70,7 +73,8 @@ static enum rc_status add_mx(struct reader *reader, char *value)
 	host = mw_world_find_host(reader->world, name, strlen(name));
 	if (host != MW_NONE) {
 		/* A host of an earlier section: the domain moves in with its operator. */
-		if (reader->operator_ != MW_NONE && reader->operator_ != reader->world->hosts[host].operator_)
+		if (reader->operator_ != MW_NONE &&
+		    reader->operator_ != reader->world->hosts[host].operator_)
 			return wrong(reader, "belongs to other servers:", name);
 		reader->operator_ = reader->world->hosts[host].operator_;
 		return RC_OK;
@@ -78,13 +82,16 @@ static enum rc_status add_mx(struct reader *reader, char *value)
 	own_operator(reader);
 	if (reader->operator_ != reader->world->operator_count - 1)
 		return wrong(reader, "a new host cannot join servers of an earlier section:", name);
-	dead = dead || ((behaviour->server & MW_DEAD_FIRST) && !reader->world->operators[reader->operator_].hosts);
-	host = mw_world_add_host(reader->world, name, strlen(name), (uint16_t)strtoul(preference, NULL, 10),
-				 ntohl(address.s_addr), !dead && behaviour->dns != MW_DNS_PRIVATE);
+	dead = dead || ((behaviour->server & MW_DEAD_FIRST) &&
+			!reader->world->operators[reader->operator_].hosts);
+	host = mw_world_add_host(reader->world, name, strlen(name),
+				 (uint16_t)strtoul(preference, NULL, 10), ntohl(address.s_addr),
+				 !dead && behaviour->dns != MW_DNS_PRIVATE);
 	if (host == MW_NONE)
 		return wrong(reader, "no host name:", name);
 	reader->world->hosts[host].greets_421 =
-		(behaviour->server & MW_FIRST_421) && reader->world->operators[reader->operator_].hosts == 1;
+	    (behaviour->server & MW_FIRST_421) &&
+	    reader->world->operators[reader->operator_].hosts == 1;
 	return RC_OK;
 }
 
@@ -108,9 +115,11 @@ static enum rc_status settle_domain(struct reader *reader)
 		if (status != RC_OK)
 			return status;
 	}
-	reader->index = mw_world_add_domain(reader->world, reader->domain, strlen(reader->domain), reader->behaviour,
-					    reader->operator_);
-	return reader->index == MW_NONE ? wrong(reader, "a domain twice, or no name:", reader->domain) : RC_OK;
+	reader->index = mw_world_add_domain(reader->world, reader->domain, strlen(reader->domain),
+					    reader->behaviour, reader->operator_);
+	return reader->index == MW_NONE
+		   ? wrong(reader, "a domain twice, or no name:", reader->domain)
+		   : RC_OK;
 }
 
 /* "LOCAL [ANSWER]" */
@@ -131,7 +140,8 @@ static enum rc_status add_mailbox(struct reader *reader, char *value, enum mw_an
 			       .behaviour = (uint8_t)reader->behaviour,
 			       .answer = (uint8_t)found };
 	mw_world_add_row(reader->world, &row);
-	mw_world_add_mailbox(reader->world, reader->index, local, strlen(local), (enum mw_answer)found);
+	mw_world_add_mailbox(reader->world, reader->index, local, strlen(local),
+			     (enum mw_answer)found);
 	return RC_OK;
 }
 
@@ -173,9 +183,11 @@ static enum rc_status set_value(struct reader *reader, const char *name, char *v
 		return RC_OK;
 	}
 	if (strcmp(name, "behaviour") != 0)
-		return wrong(reader, "unknown name (behaviour, variant, mx, mailbox, absent):", name);
+		return wrong(reader,
+			     "unknown name (behaviour, variant, mx, mailbox, absent):", name);
 	reader->behaviour = mw_behaviour_find(value, strlen(value));
-	if (reader->behaviour < 0 || mw_behaviours[reader->behaviour].mailbox || !mw_behaviours[reader->behaviour].dns)
+	if (reader->behaviour < 0 || mw_behaviours[reader->behaviour].mailbox ||
+	    !mw_behaviours[reader->behaviour].dns)
 		return wrong(reader, "no behaviour of a domain (see --print-world):", value);
 	return RC_OK;
 }
@@ -197,13 +209,16 @@ static enum rc_status take_line(struct reader *reader, char *line)
 
 enum rc_status mw_worldfile_read(struct mw_world *world, const char *path, struct rc_error *err)
 {
-	struct reader reader = { .world = world, .path = path, .err = err, .operator_ = MW_NONE, .index = MW_NONE };
+	struct reader reader = {
+		.world = world, .path = path, .err = err, .operator_ = MW_NONE, .index = MW_NONE
+	};
 	FILE *file = fopen(path, "r");
 	char line[LINE_MAX_LEN];
 	enum rc_status status = RC_OK;
 
 	if (!file)
-		return rc_error_set(err, RC_NOT_FOUND, "cannot read the world file %s: %s", path, strerror(errno));
+		return rc_error_set(err, RC_NOT_FOUND, "cannot read the world file %s: %s", path,
+				    strerror(errno));
 	while (status == RC_OK && fgets(line, sizeof(line), file)) {
 		reader.line++;
 		if (!strchr(line, '\n') && !feof(file))

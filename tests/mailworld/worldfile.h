@@ -9,6 +9,7 @@
 #include "common/base/status.h"
 #include "tests/mailworld/world.h"
 
-enum rc_status mw_worldfile_read(struct mw_world *world, const char *path, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status mw_worldfile_read(struct mw_world *world, const char *path,
+				 struct rc_error *err) RC_MUST_CHECK;
 
 #endif

@@ -1,9 +1,11 @@
 /*
- * bench-prober - the bare epoll prober: SMTP sessions as cheap as the kernel allows, for the worker to be compared with.
+ * bench-prober - the bare epoll prober: SMTP sessions as cheap as the kernel allows, for the worker
+ * to be compared with.
  *
- * It decides nothing and keeps nothing: greeting, EHLO, MAIL and RCPTs in one write, QUIT, close. A session is 13 system calls
- * of its own (socket, setsockopt, bind, connect, epoll_ctl, four recv, three send, close) and a share of epoll_wait; each
- * is counted here, so that the figure can be printed, and held against strace -c. One thread; out of memory aborts.
+ * It decides nothing and keeps nothing: greeting, EHLO, MAIL and RCPTs in one write, QUIT, close. A
+ * session is 13 system calls of its own (socket, setsockopt, bind, connect, epoll_ctl, four recv,
+ * three send, close) and a share of epoll_wait; each is counted here, so that the figure can be
+ * printed, and held against strace -c. One thread; out of memory aborts.
  */
 #include "common/base/clock.h"
 #include "common/base/options.h"
@@ -24,8 +26,9 @@ enum { EVENTS = 512, LINE_ROOM = 65536, IN_MAX = 65536, TIMEOUT_MS = 10000 };
 
 enum call { SOCKET, SETSOCKOPT, BIND, CONNECT, EPOLL_CTL, EPOLL_WAIT, RECV, SEND, CLOSE, CALLS };
 
-static const char *const call_names[CALLS] = { "socket",     "setsockopt", "bind", "connect", "epoll_ctl",
-					       "epoll_wait", "recv",       "send", "close" };
+static const char *const call_names[CALLS] = { "socket",  "setsockopt", "bind",
+					       "connect", "epoll_ctl",	"epoll_wait",
+					       "recv",	  "send",	"close" };
 
 struct config {
 	const char *targets, *source;
@@ -38,13 +41,18 @@ struct config {
 static const struct rc_option options[] = {
 	{ "targets", RC_OPTION_STRING, FIELD(targets), 0, 0, NULL, "file", false, false,
 	  "Lines of: ADDRESS HELO MAIL-FROM RECIPIENT..." },
-	{ "source", RC_OPTION_STRING, FIELD(source), 0, 0, "127.0.0.1", "address", false, false, "The address to bind." },
-	{ "port", RC_OPTION_INT, FIELD(port), 1, 65535, "2525", NULL, false, false, "The port of every target." },
-	{ "sessions", RC_OPTION_INT, FIELD(sessions), 1, 1e12, "100000", NULL, false, false, "How many sessions to make." },
-	{ "concurrency", RC_OPTION_INT, FIELD(concurrency), 1, 1e6, "500", NULL, false, false, "How many are open at once." },
+	{ "source", RC_OPTION_STRING, FIELD(source), 0, 0, "127.0.0.1", "address", false, false,
+	  "The address to bind." },
+	{ "port", RC_OPTION_INT, FIELD(port), 1, 65535, "2525", NULL, false, false,
+	  "The port of every target." },
+	{ "sessions", RC_OPTION_INT, FIELD(sessions), 1, 1e12, "100000", NULL, false, false,
+	  "How many sessions to make." },
+	{ "concurrency", RC_OPTION_INT, FIELD(concurrency), 1, 1e6, "500", NULL, false, false,
+	  "How many are open at once." },
 	{ "recipients", RC_OPTION_INT, FIELD(recipients), 1, 1000, "1", NULL, false, false,
 	  "RCPTs of a session; a target's list starts over when it is shorter." },
-	{ "json", RC_OPTION_BOOL, FIELD(json), 0, 0, "off", NULL, false, false, "Print the figures as one line of JSON." },
+	{ "json", RC_OPTION_BOOL, FIELD(json), 0, 0, "off", NULL, false, false,
+	  "Print the figures as one line of JSON." },
 	{ 0 },
 };
 
@@ -60,9 +68,9 @@ enum state { GREETING = 1, HELLO, BATCH, QUIT };
 struct session {
 	int fd;
 	enum state state;
-	unsigned awaited;      /* replies before the next step */
-	unsigned column;       /* of the reply line being read */
-	char first, fourth;    /* its first and fourth octet */
+	unsigned awaited;   /* replies before the next step */
+	unsigned column;    /* of the reply line being read */
+	char first, fourth; /* its first and fourth octet */
 	const struct target *target;
 	uint64_t started_ms;
 };
@@ -97,7 +105,8 @@ static bool read_target(const struct config *config, char *line, struct target *
 	const char *from = strtok_r(NULL, " \t\r\n", &rest);
 	size_t count = 0, room = 64;
 
-	ret->address = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)config->port) };
+	ret->address = (struct sockaddr_in){ .sin_family = AF_INET,
+					     .sin_port = htons((uint16_t)config->port) };
 	while (count < 1000 && (word = strtok_r(NULL, " \t\r\n", &rest)))
 		recipients[count++] = word;
 	if (!ip || !helo || !from || !count || inet_pton(AF_INET, ip, &ret->address.sin_addr) != 1)
@@ -121,15 +130,20 @@ static enum rc_status read_targets(struct prober *prober, struct rc_error *err)
 	unsigned n = 0;
 
 	if (!file)
-		return rc_error_set(err, RC_NOT_FOUND, "--targets needs a file that can be read (mailworld --write-targets)");
+		return rc_error_set(
+		    err, RC_NOT_FOUND,
+		    "--targets needs a file that can be read (mailworld --write-targets)");
 	while (fgets(line, sizeof(line), file)) {
 		if ((prober->target_count & (prober->target_count - 1)) == 0)
-			prober->targets = checked(realloc(prober->targets, sizeof(struct target) *
-									   (prober->target_count ? prober->target_count * 2 : 1)));
+			prober->targets = checked(
+			    realloc(prober->targets,
+				    sizeof(struct target) *
+					(prober->target_count ? prober->target_count * 2 : 1)));
 		n++;
 		if (!read_target(prober->config, line, &prober->targets[prober->target_count])) {
 			fclose(file);
-			return rc_error_set(err, RC_INVALID, "%s line %u is not ADDRESS HELO MAIL-FROM RECIPIENT...",
+			return rc_error_set(err, RC_INVALID,
+					    "%s line %u is not ADDRESS HELO MAIL-FROM RECIPIENT...",
 					    prober->config->targets, n);
 		}
 		prober->target_count++;
@@ -162,7 +176,8 @@ static void session_start(struct prober *prober, struct session *session)
 	const struct target *target = &prober->targets[prober->next_target];
 	int on = 1;
 
-	prober->next_target = prober->next_target + 1 == prober->target_count ? 0 : prober->next_target + 1;
+	prober->next_target =
+	    prober->next_target + 1 == prober->target_count ? 0 : prober->next_target + 1;
 	*session = (struct session){ .target = target, .started_ms = prober->now_ms };
 	session->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 	prober->calls[SOCKET]++;
@@ -176,12 +191,14 @@ static void session_start(struct prober *prober, struct session *session)
 	setsockopt(session->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
 	prober->calls[SETSOCKOPT]++;
 	prober->calls[BIND]++;
-	if (bind(session->fd, (const struct sockaddr *)&prober->source, sizeof(prober->source)) < 0) {
+	if (bind(session->fd, (const struct sockaddr *)&prober->source, sizeof(prober->source)) <
+	    0) {
 		perror("bench-prober: bind");
 		exit(1);
 	}
 	prober->calls[CONNECT]++;
-	if (connect(session->fd, (const struct sockaddr *)&target->address, sizeof(target->address)) < 0 &&
+	if (connect(session->fd, (const struct sockaddr *)&target->address,
+		    sizeof(target->address)) < 0 &&
 	    errno != EINPROGRESS) {
 		session_end(prober, session, true);
 		return;
@@ -190,8 +207,10 @@ static void session_start(struct prober *prober, struct session *session)
 	prober->calls[EPOLL_CTL]++;
 }
 
-/* How many replies end in these octets. A reply's last line has a blank, or nothing, after its code. */
-static unsigned take_replies(struct prober *prober, struct session *session, const char *data, size_t len)
+/* How many replies end in these octets. A reply's last line has a blank, or nothing, after its
+ * code. */
+static unsigned take_replies(struct prober *prober, struct session *session, const char *data,
+			     size_t len)
 {
 	unsigned replies = 0;
 
@@ -216,10 +235,12 @@ static unsigned take_replies(struct prober *prober, struct session *session, con
 	return replies;
 }
 
-static void session_send(struct prober *prober, struct session *session, const char *data, size_t len)
+static void session_send(struct prober *prober, struct session *session, const char *data,
+			 size_t len)
 {
 	prober->calls[SEND]++;
-	/* A fresh socket takes the 100 KB that a batch may have; if not, the session is lost and is counted so. */
+	/* A fresh socket takes the 100 KB that a batch may have; if not, the session is lost and is
+	 * counted so. */
 	if (send(session->fd, data, len, MSG_NOSIGNAL) != (ssize_t)len)
 		session_end(prober, session, true);
 }
@@ -237,7 +258,7 @@ static void session_step(struct prober *prober, struct session *session)
 		break;
 	case BATCH:
 		prober->recipients += (uint64_t)prober->config->recipients;
-		prober->accepted--;  /* the reply to MAIL */
+		prober->accepted--; /* the reply to MAIL */
 		await(session, QUIT, 1);
 		session_send(prober, session, "QUIT\r\n", 6);
 		break;
@@ -318,26 +339,31 @@ static void report(const struct prober *prober, double wall_s)
 	for (int i = 0; i < CALLS; i++)
 		calls += prober->calls[i];
 	if (prober->config->json) {
-		root = json_pack("{s:I,s:I,s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:I}", "sessions", (json_int_t)prober->done, "failed",
-				 (json_int_t)prober->failed, "recipients", (json_int_t)prober->recipients, "accepted",
-				 (json_int_t)prober->accepted, "wall_s", wall_s, "sessions_per_s", sessions / wall_s,
-				 "recipients_per_s", (double)prober->recipients / wall_s, "cpu_user_s", user_s, "cpu_system_s",
-				 system_s, "cpu_share", (user_s + system_s) / wall_s, "calls_per_session",
-				 (double)calls / sessions, "max_rss_kb", (json_int_t)usage.ru_maxrss);
+		root = json_pack(
+		    "{s:I,s:I,s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:I}", "sessions",
+		    (json_int_t)prober->done, "failed", (json_int_t)prober->failed, "recipients",
+		    (json_int_t)prober->recipients, "accepted", (json_int_t)prober->accepted,
+		    "wall_s", wall_s, "sessions_per_s", sessions / wall_s, "recipients_per_s",
+		    (double)prober->recipients / wall_s, "cpu_user_s", user_s, "cpu_system_s",
+		    system_s, "cpu_share", (user_s + system_s) / wall_s, "calls_per_session",
+		    (double)calls / sessions, "max_rss_kb", (json_int_t)usage.ru_maxrss);
 		for (int i = 0; i < CALLS; i++)
-			json_object_set_new(root, call_names[i], json_integer((json_int_t)prober->calls[i]));
+			json_object_set_new(root, call_names[i],
+					    json_integer((json_int_t)prober->calls[i]));
 		text = checked(json_dumps(root, JSON_COMPACT));
 		puts(text);
 		free(text);
 		json_decref(root);
 		return;
 	}
-	printf("sessions        %10llu   (%llu failed)   %12.0f /s\n", (unsigned long long)prober->done,
-	       (unsigned long long)prober->failed, sessions / wall_s);
-	printf("recipients      %10llu   (%llu accepted) %12.0f /s\n", (unsigned long long)prober->recipients,
-	       (unsigned long long)prober->accepted, (double)prober->recipients / wall_s);
-	printf("time            %10.3f s wall, %.3f s user, %.3f s system: %.0f%% of a core\n", wall_s, user_s, system_s,
-	       100 * (user_s + system_s) / wall_s);
+	printf("sessions        %10llu   (%llu failed)   %12.0f /s\n",
+	       (unsigned long long)prober->done, (unsigned long long)prober->failed,
+	       sessions / wall_s);
+	printf("recipients      %10llu   (%llu accepted) %12.0f /s\n",
+	       (unsigned long long)prober->recipients, (unsigned long long)prober->accepted,
+	       (double)prober->recipients / wall_s);
+	printf("time            %10.3f s wall, %.3f s user, %.3f s system: %.0f%% of a core\n",
+	       wall_s, user_s, system_s, 100 * (user_s + system_s) / wall_s);
 	printf("system calls    %10.2f a session:", (double)calls / sessions);
 	for (int i = 0; i < CALLS; i++)
 		printf(" %s %.2f", call_names[i], (double)prober->calls[i] / sessions);
@@ -353,15 +379,17 @@ int main(int argc, char **argv)
 	struct rlimit files;
 	uint64_t started_us;
 	int rest = argc;
-	enum rc_status status = rc_options_parse(options, "bench-prober", "--targets FILE [OPTION...]", argc, argv, &config,
-						 &parsed, &rest, &err);
+	enum rc_status status =
+	    rc_options_parse(options, "bench-prober", "--targets FILE [OPTION...]", argc, argv,
+			     &config, &parsed, &rest, &err);
 
 	if (status == RC_CONFLICT)
 		return 0;
 	prober->config = &config;
 	prober->source.sin_family = AF_INET;
 	if (status == RC_OK && inet_pton(AF_INET, config.source, &prober->source.sin_addr) != 1)
-		status = rc_error_set(&err, RC_INVALID, "--source: %s is no IPv4 address", config.source);
+		status = rc_error_set(&err, RC_INVALID, "--source: %s is no IPv4 address",
+				      config.source);
 	if (status == RC_OK)
 		status = read_targets(prober, &err);
 	if (status != RC_OK) {
