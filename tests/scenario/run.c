@@ -1,8 +1,9 @@
 /*
  * run - plays scenario files against worker/core under a fake clock. The language is in README.md.
  *
- * Every scenario is played twice: with each line of the server in one piece, and octet by octet. The first thing that is not
- * as the file says ends the run with FILE:LINE and what happened instead.
+ * Every scenario is played twice: with each line of the server in one piece, and octet by octet.
+ * The first thing that is not as the file says ends the run with FILE:LINE and what happened
+ * instead.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,12 +16,18 @@
 #include "worker/core/ip.h"
 #include "worker/core/probe.h"
 
-enum { LINE_MAX_OCTETS = 8192, WORDS_MAX = 64, ACTIONS_MAX = 4096, RCPTS_MAX = 100, HOSTS_MAX = 32 };
+enum {
+	LINE_MAX_OCTETS = 8192,
+	WORDS_MAX = 64,
+	ACTIONS_MAX = 4096,
+	RCPTS_MAX = 100,
+	HOSTS_MAX = 32
+};
 
 struct act {
 	enum probe_action action;
-	char *text;   /* RESOLVE: host. CONNECT: address. SEND: one line */
-	bool first;   /* SEND: the first line of its write */
+	char *text; /* RESOLVE: host. CONNECT: address. SEND: one line */
+	bool first; /* SEND: the first line of its write */
 	uint32_t number;
 	bool final;
 };
@@ -39,7 +46,7 @@ struct play {
 	unsigned line;
 	char name[256];
 	bool bytewise;
-	bool open;              /* a scenario is under way */
+	bool open; /* a scenario is under way */
 
 	struct probe_config config;
 	struct probe_identity identity;
@@ -48,8 +55,8 @@ struct play {
 	uint64_t seed;
 	uint64_t now_ms;
 	bool manual_slot;
-	bool whole;             /* lines come in one piece both times */
-	bool connecting;        /* the connection is not open yet */
+	bool whole;	 /* lines come in one piece both times */
+	bool connecting; /* the connection is not open yet */
 	bool done;
 	bool cut;
 	char *control;
@@ -62,6 +69,8 @@ struct play {
 	uint32_t answers_in_part;
 	uint32_t sessions_in_part;
 	bool throttled;
+	unsigned outcome; /* of the last session that ended */
+	uint32_t outcome_rcpts;
 	char *transcript;
 	size_t transcript_len;
 };
@@ -72,12 +81,14 @@ static struct rc_target_list allow;
 
 static _Noreturn void fail(const struct play *y, const char *what, const char *more)
 {
-	fprintf(stderr, "%s:%u: %s%s: %s%s%s\n", y->file, y->line, y->name, y->bytewise ? " (octet by octet)" : "", what,
-		more ? " " : "", more ? more : "");
+	fprintf(stderr, "%s:%u: %s%s: %s%s%s\n", y->file, y->line, y->name,
+		y->bytewise ? " (octet by octet)" : "", what, more ? " " : "", more ? more : "");
 	if (y->probe)
-		fprintf(stderr, "  at %llu ms, %s\n", (unsigned long long)y->now_ms, probe_doing(y->probe));
+		fprintf(stderr, "  at %llu ms, %s\n", (unsigned long long)y->now_ms,
+			probe_doing(y->probe));
 	for (size_t i = y->act_at; i < y->act_n && i < y->act_at + 5; i++)
-		fprintf(stderr, "  did: action %d %s\n", (int)y->acts[i].action, y->acts[i].text ? y->acts[i].text : "");
+		fprintf(stderr, "  did: action %d %s\n", (int)y->acts[i].action,
+			y->acts[i].text ? y->acts[i].text : "");
 	exit(1);
 }
 
@@ -159,7 +170,9 @@ static void see_report(struct play *y, const Rollcall__Report *r)
 		const Rollcall__Control *c = r->controls[i];
 		struct seen *s = &y->controls[c->kind];
 
-		*s = (struct seen){ .times = 1, .stage = c->stage, .failure = c->failure, .part = r->part };
+		*s = (struct seen){
+			.times = 1, .stage = c->stage, .failure = c->failure, .part = r->part
+		};
 		if (c->reply)
 			see_reply(s, c->reply);
 		random = random || c->kind == ROLLCALL__CONTROL_KIND__CONTROL_KIND_RANDOM;
@@ -188,19 +201,22 @@ static void see_report(struct play *y, const Rollcall__Report *r)
 		s->part = r->part;
 		if (from->reply)
 			see_reply(s, from->reply);
-		if (accepted(s) && !random && y->shard->control == ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED)
+		if (accepted(s) && !random &&
+		    y->shard->control == ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED)
 			fail(y, "an accepted row without its control", NULL);
 	}
 	for (size_t i = 0; i < r->n_sessions; i++) {
 		const Rollcall__Session *s = r->sessions[i];
 
 		for (size_t j = 0; j < s->n_transcript; j++) {
-			char *grown = realloc(y->transcript, y->transcript_len + s->transcript[j].len + 2);
+			char *grown =
+			    realloc(y->transcript, y->transcript_len + s->transcript[j].len + 2);
 
 			if (!grown)
 				abort();
 			y->transcript = grown;
-			memcpy(grown + y->transcript_len, s->transcript[j].data, s->transcript[j].len);
+			memcpy(grown + y->transcript_len, s->transcript[j].data,
+			       s->transcript[j].len);
 			y->transcript_len += s->transcript[j].len;
 			grown[y->transcript_len++] = '\n';
 			grown[y->transcript_len] = '\0';
@@ -242,6 +258,7 @@ static void pump(struct play *y)
 			push_write(y, todo.data, todo.len);
 			break;
 		case PROBE_CLOSE:
+			y->outcome = probe_session_outcome(y->probe, &y->outcome_rcpts);
 			push(y, action, NULL, 0);
 			y->connecting = false;
 			break;
@@ -264,11 +281,13 @@ static void start(struct play *y)
 	pump(y);
 }
 
-/* The next thing done, which must be `action`. Leave to connect is passed over unless it is asked for. */
+/* The next thing done, which must be `action`. Leave to connect is passed over unless it is asked
+ * for. */
 static struct act *expect(struct play *y, enum probe_action action, const char *what)
 {
 	start(y);
-	while (y->act_at < y->act_n && y->acts[y->act_at].action == PROBE_SLOT && action != PROBE_SLOT)
+	while (y->act_at < y->act_n && y->acts[y->act_at].action == PROBE_SLOT &&
+	       action != PROBE_SLOT)
 		y->act_at++;
 	if (y->act_at == y->act_n || y->acts[y->act_at].action != action)
 		fail(y, "expected:", what);
@@ -350,7 +369,8 @@ static void expect_line(struct play *y, const char *want)
 
 		if (!y->control && end && strlen(a->text) > head)
 			y->control = copy(a->text + head, (size_t)(end - a->text) - head);
-		snprintf(whole, sizeof(whole), "%.*s%s%s", (int)head, want, y->control ? y->control : "", mark + 8);
+		snprintf(whole, sizeof(whole), "%.*s%s%s", (int)head, want,
+			 y->control ? y->control : "", mark + 8);
 		want = whole;
 	}
 	if (!matches(want, a->text))
@@ -409,9 +429,12 @@ static uint64_t span(const struct play *y, const char *text)
 	fail(y, "a span of time is written 5s, 20ms or 2min:", text);
 }
 
-static const char *const stage_names[] = { "-", "dns", "connect", "greeting", "ehlo", "starttls", "mail", "rcpt", "quit" };
-static const char *const failure_names[] = { "NONE", "DNS", "NO_MAIL_SERVER", "NULL_MX", "NO_DOMAIN", "UNROUTABLE", "REFUSED",
-					     "TIMEOUT", "CLOSED", "PROTOCOL", "TLS", "NOT_PROBED", "SMTPUTF8", "LOCAL" };
+static const char *const stage_names[] = { "-",	       "dns",  "connect", "greeting", "ehlo",
+					   "starttls", "mail", "rcpt",	  "quit" };
+static const char *const failure_names[] = {
+	"NONE",	   "DNS",    "NO_MAIL_SERVER", "NULL_MX", "NO_DOMAIN",	"UNROUTABLE", "REFUSED",
+	"TIMEOUT", "CLOSED", "PROTOCOL",       "TLS",	  "NOT_PROBED", "SMTPUTF8",   "LOCAL"
+};
 
 static unsigned find(const struct play *y, const char *const *names, size_t n, const char *word)
 {
@@ -428,8 +451,9 @@ static void expect_seen(struct play *y, const struct seen *s, char **words, size
 {
 	char got[4400];
 
-	snprintf(got, sizeof(got), "%s %u %s %s%s%s tries=%u retry=%u \"%s\"", stage_names[s->stage], s->code, s->enhanced,
-		 failure_names[s->failure], s->suspect ? " suspect" : "", s->connected ? " connected" : "", s->tries,
+	snprintf(got, sizeof(got), "%s %u %s %s%s%s tries=%u retry=%u \"%s\"",
+		 stage_names[s->stage], s->code, s->enhanced, failure_names[s->failure],
+		 s->suspect ? " suspect" : "", s->connected ? " connected" : "", s->tries,
 		 s->retry_after_ms, s->text);
 	if (!s->times)
 		fail(y, "was not reported", NULL);
@@ -483,7 +507,8 @@ static void add_rcpt(struct play *y, char *local, bool smtputf8)
 	r->local.data = (uint8_t *)copy(local, r->local.len);
 	r->attempt = 1;
 	r->smtputf8 = smtputf8;
-	s->recipients = realloc(s->recipients, (s->n_recipients + 1) * sizeof(Rollcall__Recipient *));
+	s->recipients =
+	    realloc(s->recipients, (s->n_recipients + 1) * sizeof(Rollcall__Recipient *));
 	if (!s->recipients)
 		abort();
 	s->recipients[s->n_recipients++] = r;
@@ -587,7 +612,8 @@ static void set(struct play *y, const char *word)
 
 static void found(struct play *y, char **words, size_t n)
 {
-	static const char *const names[] = { "-", "MX", "IMPLICIT", "NULL_MX", "NO_DOMAIN", "NO_SERVER", "FAILED", "UNROUTABLE" };
+	static const char *const names[] = { "-",	  "MX",	       "IMPLICIT", "NULL_MX",
+					     "NO_DOMAIN", "NO_SERVER", "FAILED",   "UNROUTABLE" };
 	Rollcall__Resolution r = ROLLCALL__RESOLUTION__INIT;
 	Rollcall__MxHost *host = NULL;
 
@@ -658,6 +684,7 @@ static void closed(struct play *y, Rollcall__Failure failure)
 	start(y);
 	y->connecting = false;
 	probe_on_closed(y->probe, failure, y->now_ms);
+	y->outcome = probe_session_outcome(y->probe, &y->outcome_rcpts);
 	pump(y);
 }
 
@@ -696,9 +723,15 @@ static void begin(struct play *y, const char *name)
 	y->bytewise = bytewise;
 	y->open = true;
 	snprintf(y->name, sizeof(y->name), "%s", name);
-	y->config = (struct probe_config){ .rules = rules, .providers = providers, .allow = &allow, .time_scale = 1, .port = 25 };
-	y->identity = (struct probe_identity){ .lane_name = "lane-1", .worker = "w", .source_ip = "198.51.100.7", .family = 4,
-					       .helo = "probe.example.net", .mail_from = "verify@probe.example.net" };
+	y->config = (struct probe_config){
+		.rules = rules, .providers = providers, .allow = &allow, .time_scale = 1, .port = 25
+	};
+	y->identity = (struct probe_identity){ .lane_name = "lane-1",
+					       .worker = "w",
+					       .source_ip = "198.51.100.7",
+					       .family = 4,
+					       .helo = "probe.example.net",
+					       .mail_from = "verify@probe.example.net" };
 	y->now_ms = 1000000;
 	y->seed = 7;
 	y->shard = malloc(sizeof(*y->shard));
@@ -716,12 +749,10 @@ static void begin(struct play *y, const char *name)
 static void expect_outcome(struct play *y, char **words, size_t n)
 {
 	static const char *const names[] = { "-", "clear", "throttled", "failed" };
-	uint32_t rcpts = 0;
-	unsigned got = probe_session_outcome(y->probe, &rcpts);
 
-	if (got != FIND(y, names, words[0]))
-		fail(y, "the session ended", names[got]);
-	if (n > 1 && rcpts != (uint32_t)atoi(words[1]))
+	if (y->outcome != FIND(y, names, words[0]))
+		fail(y, "the session ended", names[y->outcome]);
+	if (n > 1 && y->outcome_rcpts != (uint32_t)atoi(words[1]))
 		fail(y, "another number of recipients was sent", NULL);
 }
 
@@ -732,7 +763,8 @@ static void play_line(struct play *y, const char *word, char *rest)
 	size_t n = 0;
 
 	snprintf(raw, sizeof(raw), "%s", rest);
-	for (char *save = NULL, *w = strtok_r(rest, " \t", &save); w && n < WORDS_MAX; w = strtok_r(NULL, " \t", &save))
+	for (char *save = NULL, *w = strtok_r(rest, " \t", &save); w && n < WORDS_MAX;
+	     w = strtok_r(NULL, " \t", &save))
 		words[n++] = w;
 	words[n < WORDS_MAX ? n : WORDS_MAX - 1] = NULL;
 #define IS(name) (strcmp(word, name) == 0)
@@ -857,12 +889,18 @@ static void play_line(struct play *y, const char *word, char *rest)
 	} else if (IS("PART") && n) {
 		struct act *a = expect(y, PROBE_REPORT, raw);
 
-		if (a->number != (uint32_t)atoi(words[0]) || a->final != (n > 1 && strcmp(words[1], "final") == 0))
-			fail(y, a->final ? "reported the final part" : "reported a part that is not the last", NULL);
+		if (a->number != (uint32_t)atoi(words[0]) ||
+		    a->final != (n > 1 && strcmp(words[1], "final") == 0))
+			fail(y,
+			     a->final ? "reported the final part"
+				      : "reported a part that is not the last",
+			     NULL);
 		for (size_t i = 1; i < n; i++)
-			if (strncmp(words[i], "answers=", 8) == 0 && y->answers_in_part != (uint32_t)atoi(words[i] + 8))
+			if (strncmp(words[i], "answers=", 8) == 0 &&
+			    y->answers_in_part != (uint32_t)atoi(words[i] + 8))
 				fail(y, "another number of answers in this part", NULL);
-			else if (strncmp(words[i], "sessions=", 9) == 0 && y->sessions_in_part != (uint32_t)atoi(words[i] + 9))
+			else if (strncmp(words[i], "sessions=", 9) == 0 &&
+				 y->sessions_in_part != (uint32_t)atoi(words[i] + 9))
 				fail(y, "another number of sessions in this part", NULL);
 			else if (strcmp(words[i], "throttled") == 0 && !y->throttled)
 				fail(y, "this part does not say that we are throttled", NULL);

@@ -17,9 +17,11 @@ struct writer {
 /* Consonant and vowel sounds that make names; 5 syllables are worth more than 2^32 names. */
 static void add_syllable(struct writer *w)
 {
-	static const char *const heads[] = { "b", "br", "c", "ch", "d", "dr", "f", "g", "gr", "h", "j", "k", "kl", "l", "m",
-					     "n", "p", "r", "s", "sh", "st", "t", "tr", "v", "w", "z" };
-	static const char *const cores[] = { "a", "e", "i", "o", "u", "ai", "ea", "ie", "o", "a", "e" };
+	static const char *const heads[] = { "b", "br", "c",  "ch", "d",  "dr", "f", "g", "gr",
+					     "h", "j",	"k",  "kl", "l",  "m",	"n", "p", "r",
+					     "s", "sh", "st", "t",  "tr", "v",	"w", "z" };
+	static const char *const cores[] = { "a",  "e",	 "i", "o", "u", "ai",
+					     "ea", "ie", "o", "a", "e" };
 	static const char *const tails[] = { "", "", "", "n", "r", "l", "s", "m", "t", "k" };
 	const char *parts[] = {
 		heads[seed_below(&w->seed, sizeof(heads) / sizeof(*heads))],
@@ -52,7 +54,8 @@ static bool has(const Rollcall__Recipient *r, const char *octets)
 /* Words that would say what it is for. */
 static bool tells(const char *name)
 {
-	static const char *const words[] = { "test", "prob", "check", "fake", "spam", "trap", "null", "admin" };
+	static const char *const words[] = { "test", "prob", "check", "fake",
+					     "spam", "trap", "null",  "admin" };
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (strstr(name, words[i]))
@@ -60,7 +63,8 @@ static bool tells(const char *name)
 	return false;
 }
 
-size_t control_local(uint64_t seed, Rollcall__Recipient *const *sample, size_t n, char ret_local[CONTROL_LOCAL_MAX])
+size_t control_local(uint64_t seed, Rollcall__Recipient *const *sample, size_t n,
+		     char ret_local[CONTROL_LOCAL_MAX])
 {
 	struct writer w = { .out = ret_local, .seed = seed };
 	size_t dots = 0, digits = 0;
@@ -81,7 +85,8 @@ size_t control_local(uint64_t seed, Rollcall__Recipient *const *sample, size_t n
 		} else if (digits * 2 > n) {
 			add_word(&w, 3);
 			for (unsigned i = 0; i < 4; i++)
-				w.out[w.len++] = (char)('0' + (i ? seed_below(&w.seed, 10) : 1 + seed_below(&w.seed, 9)));
+				w.out[w.len++] = (char)('0' + (i ? seed_below(&w.seed, 10)
+								 : 1 + seed_below(&w.seed, 9)));
 		} else {
 			add_word(&w, 4);
 			w.out[w.len++] = (char)('1' + seed_below(&w.seed, 9));

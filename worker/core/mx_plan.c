@@ -7,10 +7,14 @@
 #include "worker/core/ip.h"
 #include "worker/core/seed.h"
 
-void mx_plan_init(struct mx_plan *plan, struct rc_arena *arena, int family, uint64_t seed, mx_plan_allows *allows,
-		  const void *context)
+void mx_plan_init(struct mx_plan *plan, struct rc_arena *arena, int family, uint64_t seed,
+		  mx_plan_allows *allows, const void *context)
 {
-	*plan = (struct mx_plan){ .arena = arena, .family = (uint8_t)family, .seed = seed, .allows = allows, .context = context };
+	*plan = (struct mx_plan){ .arena = arena,
+				  .family = (uint8_t)family,
+				  .seed = seed,
+				  .allows = allows,
+				  .context = context };
 }
 
 static void shuffle(struct mx_plan *plan, struct mx_plan_address *addresses, uint8_t n)
@@ -83,10 +87,13 @@ static bool add_host(struct mx_plan *plan, const Rollcall__MxHost *from, bool co
 	return n == 0 || set_addresses(plan, (uint8_t)(plan->host_n - 1), ips, n);
 }
 
-bool mx_plan_fill(struct mx_plan *plan, Rollcall__MxHost *const *hosts, size_t n, const char *first_host,
-		  const char *first_address, bool copy)
+bool mx_plan_fill(struct mx_plan *plan, Rollcall__MxHost *const *hosts, size_t n,
+		  const char *first_host, const char *first_address, bool copy)
 {
-	struct { uint64_t rank; size_t at; } order[MX_PLAN_HOSTS_MAX];
+	struct {
+		uint64_t rank;
+		size_t at;
+	} order[MX_PLAN_HOSTS_MAX];
 	size_t kept = 0;
 
 	if (n == 1 && hosts[0]->host[0] == '\0') {
@@ -95,7 +102,8 @@ bool mx_plan_fill(struct mx_plan *plan, Rollcall__MxHost *const *hosts, size_t n
 	}
 	/* By preference, then by lot; the worst of too many falls off the end. */
 	for (size_t i = 0; i < n; i++) {
-		uint64_t rank = (uint64_t)hosts[i]->preference << 32 | (uint32_t)seed_next(&plan->seed);
+		uint64_t rank =
+		    (uint64_t)hosts[i]->preference << 32 | (uint32_t)seed_next(&plan->seed);
 		struct probe_ip literal;
 		size_t j;
 
@@ -120,7 +128,8 @@ bool mx_plan_fill(struct mx_plan *plan, Rollcall__MxHost *const *hosts, size_t n
 	for (size_t i = 0; i < kept; i++)
 		if (!add_host(plan, hosts[order[i].at], copy))
 			return false;
-	/* The address to return to may be one that the host has only in the DNS: that host is looked up before the others. */
+	/* The address to return to may be one that the host has only in the DNS: that host is
+	 * looked up before the others. */
 	for (uint8_t i = 0; plan->first_sought && first_host && i < plan->host_n; i++) {
 		struct mx_plan_host h = plan->hosts[i];
 

@@ -1,6 +1,7 @@
 /*
- * See pacer.h. A group's limits are counted over a sliding minute, so that no minute ever holds more than the budget says.
- * Groups with somebody in line stand in a heap by the time at which the next may go; those that only a release can free do not.
+ * See pacer.h. A group's limits are counted over a sliding minute, so that no minute ever holds
+ * more than the budget says. Groups with somebody in line stand in a heap by the time at which the
+ * next may go; those that only a release can free do not.
  */
 #include "worker/core/pacer.h"
 
@@ -11,22 +12,22 @@ enum {
 	CONNECTIONS_DEFAULT = 2,
 	RECIPIENTS_DEFAULT = 30,
 	SLOT_MS = 5000,
-	SLOTS = 13,             /* a minute, and the slot that is under way */
-	FULL = 1000,            /* the rate, in thousandths of the limits */
+	SLOTS = 13,  /* a minute, and the slot that is under way */
+	FULL = 1000, /* the rate, in thousandths of the limits */
 	LEAST = 20,
-	STEP = 50,              /* up, for each session that went well */
-	UNPACED_CONNECTIONS = 64,    /* where a throttled rate begins without standing limits */
+	STEP = 50,		  /* up, for each session that went well */
+	UNPACED_CONNECTIONS = 64, /* where a throttled rate begins without standing limits */
 	UNPACED_RECIPIENTS = 6000,
-	CIRCUIT_AFTER = 3,      /* throttled sessions in a row */
-	CIRCUIT_MS = 60000,     /* the first time; each further time twice as long */
+	CIRCUIT_AFTER = 3,  /* throttled sessions in a row */
+	CIRCUIT_MS = 60000, /* the first time; each further time twice as long */
 	CIRCUIT_DOUBLINGS = 4,
 	FORGET_MS = 600000,
 	BUCKETS_FIRST = 64
 };
 
 struct window {
-	uint64_t slot_at;       /* number of the newest slot */
-	uint32_t slots[SLOTS];  /* ring: slot n stands at n % SLOTS */
+	uint64_t slot_at;      /* number of the newest slot */
+	uint32_t slots[SLOTS]; /* ring: slot n stands at n % SLOTS */
 	uint32_t sum;
 };
 
@@ -37,32 +38,32 @@ struct waiter {
 };
 
 struct group {
-	struct group *chain;          /* in its bucket */
-	struct group *newer, *older;  /* among the unused ones */
+	struct group *chain;	     /* in its bucket */
+	struct group *newer, *older; /* among the unused ones */
 	struct waiter *head, *tail;
 	struct pacer_limits limits;
 	struct window recipients;
 	struct window connections;
-	uint64_t ready_ms;            /* in the heap: when the next may go */
+	uint64_t ready_ms; /* in the heap: when the next may go */
 	uint64_t used_ms;
-	uint64_t open_until_ms;       /* 0: the circuit is closed */
-	size_t place;                 /* in the heap, from 1; 0: not there */
+	uint64_t open_until_ms; /* 0: the circuit is closed */
+	size_t place;		/* in the heap, from 1; 0: not there */
 	uint32_t active;
-	uint32_t promised;            /* RCPTs that the active ones may send */
+	uint32_t promised; /* RCPTs that the active ones may send */
 	uint32_t rate;
 	uint32_t hash;
 	uint32_t lane;
 	uint8_t bad;
 	uint8_t doublings;
-	bool idle;                    /* in the list of unused ones */
+	bool idle; /* in the list of unused ones */
 	char name[];
 };
 
 struct pacer {
 	struct group **buckets;
-	size_t bucket_n;              /* a power of two */
+	size_t bucket_n; /* a power of two */
 	size_t group_n;
-	struct group **heap;          /* from 1 */
+	struct group **heap; /* from 1 */
 	size_t heap_n, heap_room;
 	struct group *oldest, *newest;
 	struct waiter *spare;
@@ -266,7 +267,8 @@ static void idle_add(struct pacer *p, struct group *g, uint64_t now_ms)
 
 static void forget_old(struct pacer *p, uint64_t now_ms)
 {
-	while (p->oldest && now_ms >= p->oldest->used_ms + FORGET_MS && now_ms >= p->oldest->open_until_ms) {
+	while (p->oldest && now_ms >= p->oldest->used_ms + FORGET_MS &&
+	       now_ms >= p->oldest->open_until_ms) {
 		struct group *g = p->oldest, **at = &p->buckets[g->hash & (p->bucket_n - 1)];
 
 		while (*at != g)
@@ -311,7 +313,8 @@ static uint32_t scaled(uint32_t limit, uint32_t rate)
 static uint64_t when(const struct pacer *p, struct group *g, uint32_t recipients, uint64_t now_ms)
 {
 	uint32_t connections = g->limits.connections ? g->limits.connections : CONNECTIONS_DEFAULT;
-	uint32_t per_minute = g->limits.recipients_per_minute ? g->limits.recipients_per_minute : RECIPIENTS_DEFAULT;
+	uint32_t per_minute =
+	    g->limits.recipients_per_minute ? g->limits.recipients_per_minute : RECIPIENTS_DEFAULT;
 	uint64_t at = now_ms, then;
 
 	if (g->open_until_ms) {
@@ -330,7 +333,8 @@ static uint64_t when(const struct pacer *p, struct group *g, uint32_t recipients
 		return UINT64_MAX;
 	at = window_when(&g->recipients, scaled(per_minute, g->rate), recipients, now_ms);
 	if (p->pace && g->limits.connections_per_minute) {
-		then = window_when(&g->connections, scaled(g->limits.connections_per_minute, g->rate), 1, now_ms);
+		then = window_when(&g->connections,
+				   scaled(g->limits.connections_per_minute, g->rate), 1, now_ms);
 		if (then > at)
 			at = then;
 	}
@@ -400,8 +404,9 @@ void pacer_free(struct pacer *p)
 	free(p);
 }
 
-bool pacer_ask(struct pacer *p, uint32_t lane, const char *mx_group, const struct pacer_limits *limits, uint32_t recipients,
-	       void *who, uint64_t now_ms, bool *ret_memory_ok)
+bool pacer_ask(struct pacer *p, uint32_t lane, const char *mx_group,
+	       const struct pacer_limits *limits, uint32_t recipients, void *who, uint64_t now_ms,
+	       bool *ret_memory_ok)
 {
 	struct group *g;
 	struct waiter *w;
@@ -471,7 +476,8 @@ void pacer_forget(struct pacer *p, uint32_t lane, const char *mx_group, void *wh
 		if (w->who != who)
 			continue;
 		unlink_waiter(p, g, before);
-		/* Whoever is first now may have been ready all along: at once, and the pop looks again. */
+		/* Whoever is first now may have been ready all along: at once, and the pop looks
+		 * again. */
 		if (g->place) {
 			g->ready_ms = 0;
 			if (g->head)
@@ -511,8 +517,8 @@ static void react(struct pacer *p, struct group *g, enum pacer_outcome outcome, 
 		g->doublings++;
 }
 
-void pacer_release(struct pacer *p, uint32_t lane, const char *mx_group, uint32_t used, enum pacer_outcome outcome,
-		   uint64_t now_ms)
+void pacer_release(struct pacer *p, uint32_t lane, const char *mx_group, uint32_t used,
+		   enum pacer_outcome outcome, uint64_t now_ms)
 {
 	struct group *g = find(p, lane, mx_group);
 	uint32_t share;

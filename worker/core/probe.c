@@ -11,18 +11,20 @@
 #include "worker/core/seed.h"
 
 /*
- *  PLANNING -> RESOLVING -> PLANNING -> QUEUED -> CONNECTING -> TALKING -> CLOSING -> PLANNING ... -> RESTING -> PLANNING
- *                                                                                              ... -> ENDING -> ENDED
+ *  PLANNING -> RESOLVING -> PLANNING -> QUEUED -> CONNECTING -> TALKING -> CLOSING -> PLANNING ...
+ * -> RESTING -> PLANNING
+ *                                                                                              ...
+ * -> ENDING -> ENDED
  */
 enum {
 	PLANNING = 1, /* who is to be asked, and where */
 	RESOLVING,    /* a look-up is under way */
-	QUEUED,       /* waits for leave to connect */
+	QUEUED,	      /* waits for leave to connect */
 	CONNECTING,   /* the leave came; the connection is to be opened */
 	TALKING,      /* the session has it, from its first packet on */
 	CLOSING,      /* the connection is to be closed, the leave given back */
 	RESTING,      /* everybody left waits for a short retry */
-	ENDING,       /* the final part is due */
+	ENDING,	      /* the final part is due */
 	ENDED,
 	STATES
 };
@@ -86,7 +88,8 @@ void rcpt_set_state(struct probe *p, struct probe_rcpt *r, enum rcpt_state state
 	r->state = (uint8_t)state;
 }
 
-void rcpt_fail(struct probe *p, struct probe_rcpt *r, Rollcall__Stage stage, Rollcall__Failure failure, uint64_t now_ms)
+void rcpt_fail(struct probe *p, struct probe_rcpt *r, Rollcall__Stage stage,
+	       Rollcall__Failure failure, uint64_t now_ms)
 {
 	r->answer.stage = stage;
 	r->answer.failure = failure;
@@ -111,7 +114,8 @@ uint64_t probe_after(const struct probe *p, uint32_t wait_s, uint64_t now_ms)
 	return now_ms + ((uint64_t)wait_s * 1000 + scale - 1) / scale;
 }
 
-/* The short retry that is due first; UINT64_MAX: none. What follows within a second waits for its company, and is asked with it. */
+/* The short retry that is due first; UINT64_MAX: none. What follows within a second waits for its
+ * company, and is asked with it. */
 static uint64_t rest_end(const struct probe *p)
 {
 	uint64_t first = UINT64_MAX, end;
@@ -126,7 +130,8 @@ static uint64_t rest_end(const struct probe *p)
 	if (first == UINT64_MAX)
 		return first;
 	for (uint16_t i = 0; i < p->rcpt_n; i++)
-		if (p->rcpts[i].state == RCPT_WAITING && p->rcpts[i].due_ms > end && p->rcpts[i].due_ms <= first + 1000)
+		if (p->rcpts[i].state == RCPT_WAITING && p->rcpts[i].due_ms > end &&
+		    p->rcpts[i].due_ms <= first + 1000)
 			end = p->rcpts[i].due_ms;
 	for (int i = 0; i < CONTROLS; i++)
 		if (p->controls[i].state == CONTROL_WAITING && p->controls[i].due_ms > end &&
@@ -174,7 +179,8 @@ static bool shard_ok(const Rollcall__Shard *shard)
 		if (r->local.len < 1 || r->local.len > SMTP_LOCAL_MAX)
 			return false;
 		for (size_t j = 0; j < r->local.len; j++)
-			if (r->local.data[j] == '\0' || r->local.data[j] == '\r' || r->local.data[j] == '\n')
+			if (r->local.data[j] == '\0' || r->local.data[j] == '\r' ||
+			    r->local.data[j] == '\n')
 				return false;
 	}
 	return true;
@@ -193,12 +199,14 @@ static bool take_memory(struct probe *p)
 	p->group = rc_arena_alloc(p->arena, (n + CONTROLS) * sizeof(*p->group));
 	if (!p->rcpts || !p->part_answers || !p->group)
 		return false;
-	mx_plan_init(&p->plan, p->arena, p->identity->family, seed_next(&p->seed), allows, p->config);
-	return mx_plan_fill(&p->plan, p->shard->mx, p->shard->n_mx, p->shard->mx_host, p->shard->mx_address, false);
+	mx_plan_init(&p->plan, p->arena, p->identity->family, seed_next(&p->seed), allows,
+		     p->config);
+	return mx_plan_fill(&p->plan, p->shard->mx, p->shard->n_mx, p->shard->mx_host,
+			    p->shard->mx_address, false);
 }
 
-struct probe *probe_new(const struct probe_config *config, const struct probe_identity *identity, Rollcall__Shard *shard,
-			uint64_t seed, uint64_t now_ms, int64_t wall_ms)
+struct probe *probe_new(const struct probe_config *config, const struct probe_identity *identity,
+			Rollcall__Shard *shard, uint64_t seed, uint64_t now_ms, int64_t wall_ms)
 {
 	uint64_t life_ms, leave_ms = PROBE_LEAVE_MS;
 	struct probe *p;
@@ -269,12 +277,15 @@ static void exhausted(struct probe *p, uint64_t now_ms)
 	Rollcall__Failure cause;
 
 	if (p->why_stage) {
-		probe_round_refused(p, p->why_stage, p->why_reply, p->why_failure, p->why_talk, now_ms);
+		probe_round_refused(p, p->why_stage, p->why_reply, p->why_failure, p->why_talk,
+				    now_ms);
 		return;
 	}
 	cause = mx_plan_cause(&p->plan);
-	probe_round_refused(p, cause == ROLLCALL__FAILURE__FAILURE_LOCAL ? ROLLCALL__STAGE__STAGE_CONNECT :
-									   ROLLCALL__STAGE__STAGE_DNS,
+	probe_round_refused(p,
+			    cause == ROLLCALL__FAILURE__FAILURE_LOCAL
+				? ROLLCALL__STAGE__STAGE_CONNECT
+				: ROLLCALL__STAGE__STAGE_DNS,
 			    NULL, cause, NULL, now_ms);
 }
 
@@ -341,7 +352,9 @@ static int start_talking(struct probe *p, uint64_t now_ms, struct probe_todo *to
 		close_and(p, PLANNING, now_ms);
 		return 0;
 	}
-	p->provider = p->config->providers ? rc_providers_match(p->config->providers, host, p->shard->domain) : NULL;
+	p->provider = p->config->providers
+			  ? rc_providers_match(p->config->providers, host, p->shard->domain)
+			  : NULL;
 	p->probing = true;
 	smtp_session_start(&p->session, now_ms);
 	set_state(p, TALKING, now_ms);
@@ -449,7 +462,8 @@ uint64_t probe_deadline(const struct probe *p)
 		at = smtp_session_deadline(&p->session);
 	if (p->state == RESTING && p->rest_ms < at)
 		at = p->rest_ms;
-	if (states[p->state].limit_ms != UINT64_MAX && p->entered_ms + states[p->state].limit_ms < at)
+	if (states[p->state].limit_ms != UINT64_MAX &&
+	    p->entered_ms + states[p->state].limit_ms < at)
 		at = p->entered_ms + states[p->state].limit_ms;
 	if (p->counts[RCPT_READY] && p->ready_ms + PROBE_PART_MS < at)
 		at = p->ready_ms + PROBE_PART_MS;
@@ -529,11 +543,13 @@ void probe_on_mx(struct probe *p, const Rollcall__Resolution *resolution, uint64
 	set_state(p, PLANNING, now_ms);
 	if (failure)
 		probe_round_refused(p, ROLLCALL__STAGE__STAGE_DNS, NULL, failure, NULL, now_ms);
-	else if (!mx_plan_fill(&p->plan, resolution->mx, resolution->n_mx, p->shard->mx_host, p->shard->mx_address, true))
+	else if (!mx_plan_fill(&p->plan, resolution->mx, resolution->n_mx, p->shard->mx_host,
+			       p->shard->mx_address, true))
 		p->no_memory = true;
 }
 
-void probe_on_addresses(struct probe *p, const struct probe_ip *ips, size_t n, bool failed, uint64_t now_ms)
+void probe_on_addresses(struct probe *p, const struct probe_ip *ips, size_t n, bool failed,
+			uint64_t now_ms)
 {
 	if (p->state != RESOLVING || p->resolve_mx)
 		return;
@@ -636,6 +652,8 @@ void probe_set_throttled(struct probe *p, uint64_t retry_in_ms)
 {
 	p->health.throttled = p->backed_off || retry_in_ms > 0;
 	p->health_known = p->health_known || p->health.throttled;
+	if (p->backed_off && retry_in_ms < PROBE_BACK_OFF_MS)
+		retry_in_ms = PROBE_BACK_OFF_MS;
 	p->health.retry_in_ms = retry_in_ms < UINT32_MAX ? (uint32_t)retry_in_ms : UINT32_MAX;
 }
 

@@ -33,7 +33,8 @@ Rollcall__Reply *probe_keep_reply(struct probe *p)
 	return &kept->reply;
 }
 
-struct probe_talk *probe_talk_new(struct probe *p, const char *host, const struct probe_ip *ip, uint64_t now_ms)
+struct probe_talk *probe_talk_new(struct probe *p, const char *host, const struct probe_ip *ip,
+				  uint64_t now_ms)
 {
 	struct probe_talk *talk = rc_arena_alloc(p->arena, sizeof(*talk) + IP_TEXT_MAX);
 
@@ -121,8 +122,8 @@ void probe_talk_heard(struct probe *p)
 		char head[32];
 
 		more = more && smtp_reply_line(reply, &at, &line, &len);
-		snprintf(head, sizeof(head), "S %u%c%s%s", reply->code, more ? '-' : ' ', reply->enhanced,
-			 reply->enhanced[0] ? " " : "");
+		snprintf(head, sizeof(head), "S %u%c%s%s", reply->code, more ? '-' : ' ',
+			 reply->enhanced, reply->enhanced[0] ? " " : "");
 		add_line(p, head, this, this_len);
 	} while (more);
 }
@@ -131,7 +132,8 @@ bool probe_part_due(const struct probe *p, bool final, uint64_t now_ms)
 {
 	if (p->final_sent)
 		return false;
-	return final || (p->counts[RCPT_READY] && (!p->probing || now_ms >= p->ready_ms + PROBE_PART_MS));
+	return final ||
+	       (p->counts[RCPT_READY] && (!p->probing || now_ms >= p->ready_ms + PROBE_PART_MS));
 }
 
 /* The conversation's place among the sessions of this part, from 1; 0: none. */

@@ -1,4 +1,5 @@
-/* See probe_state.h. What is asked in one conversation, and what the answers mean for the next question. */
+/* See probe_state.h. What is asked in one conversation, and what the answers mean for the next
+ * question. */
 #include <string.h>
 
 #include "common/base/arena.h"
@@ -29,7 +30,8 @@ static void classify(const struct probe *p, Rollcall__Stage stage, const Rollcal
 
 static bool control_open(const struct probe_control *c)
 {
-	return c->state == CONTROL_WANTED || c->state == CONTROL_OFFERED || c->state == CONTROL_WAITING;
+	return c->state == CONTROL_WANTED || c->state == CONTROL_OFFERED ||
+	       c->state == CONTROL_WAITING;
 }
 
 /* The control's word is spoken: those who waited for it may go. */
@@ -44,8 +46,8 @@ static void control_settle(struct probe *p, struct probe_control *c, uint64_t no
 }
 
 /* It got no answer, and will not. */
-static void control_fail(struct probe *p, struct probe_control *c, Rollcall__Stage stage, Rollcall__Failure failure,
-			 uint64_t now_ms)
+static void control_fail(struct probe *p, struct probe_control *c, Rollcall__Stage stage,
+			 Rollcall__Failure failure, uint64_t now_ms)
 {
 	/* An earlier answer, before a short retry, says more. */
 	if (c->message.stage == ROLLCALL__STAGE__STAGE_UNSET) {
@@ -56,8 +58,8 @@ static void control_fail(struct probe *p, struct probe_control *c, Rollcall__Sta
 	control_settle(p, c, now_ms);
 }
 
-static void control_lost(struct probe *p, struct probe_control *c, Rollcall__Stage stage, Rollcall__Failure failure,
-			 uint64_t now_ms)
+static void control_lost(struct probe *p, struct probe_control *c, Rollcall__Stage stage,
+			 Rollcall__Failure failure, uint64_t now_ms)
 {
 	if (c->state != CONTROL_OFFERED && c->state != CONTROL_WANTED)
 		return;
@@ -79,7 +81,8 @@ static void control_want(struct probe *p, int which)
 		if (p->shard->control_local[0])
 			c->local_len = (uint8_t)strlen(strcpy(c->local, p->shard->control_local));
 		else
-			c->local_len = (uint8_t)control_local(p->seed, p->shard->recipients, p->shard->n_recipients, c->local);
+			c->local_len = (uint8_t)control_local(p->seed, p->shard->recipients,
+							      p->shard->n_recipients, c->local);
 		c->message.kind = ROLLCALL__CONTROL_KIND__CONTROL_KIND_RANDOM;
 	}
 	c->message.local.data = (uint8_t *)c->local;
@@ -102,7 +105,8 @@ static uint32_t session_most(const struct probe *p)
 		most = p->session_most;
 	if (p->config->pace) {
 		/* What a minute allows, so that one session does not take more than it. */
-		uint32_t minute = b && b->recipients_per_minute ? b->recipients_per_minute : PROBE_MINUTE;
+		uint32_t minute =
+		    b && b->recipients_per_minute ? b->recipients_per_minute : PROBE_MINUTE;
 
 		if (minute < most)
 			most = minute;
@@ -142,7 +146,8 @@ uint32_t probe_round_most(const struct probe *p)
 	return wanted < most ? wanted : most;
 }
 
-static bool offer(struct probe *p, uint16_t whom, const void *local, size_t len, bool smtputf8, uint32_t at)
+static bool offer(struct probe *p, uint16_t whom, const void *local, size_t len, bool smtputf8,
+		  uint32_t at)
 {
 	if (!smtp_session_rcpt(&p->session, local, len, p->shard->domain, smtputf8))
 		return false;
@@ -157,11 +162,14 @@ static bool offer_next(struct probe *p, uint32_t at, uint64_t now_ms)
 	struct probe_rcpt *r = rcpt_first(p);
 
 	if (r->from->smtputf8 && !p->utf8) {
-		rcpt_fail(p, r, ROLLCALL__STAGE__STAGE_EHLO, ROLLCALL__FAILURE__FAILURE_SMTPUTF8, now_ms);
+		rcpt_fail(p, r, ROLLCALL__STAGE__STAGE_EHLO, ROLLCALL__FAILURE__FAILURE_SMTPUTF8,
+			  now_ms);
 		return false;
 	}
-	if (!offer(p, (uint16_t)(r - p->rcpts), r->from->local.data, r->from->local.len, r->from->smtputf8, at)) {
-		rcpt_fail(p, r, ROLLCALL__STAGE__STAGE_RCPT, ROLLCALL__FAILURE__FAILURE_LOCAL, now_ms);
+	if (!offer(p, (uint16_t)(r - p->rcpts), r->from->local.data, r->from->local.len,
+		   r->from->smtputf8, at)) {
+		rcpt_fail(p, r, ROLLCALL__STAGE__STAGE_RCPT, ROLLCALL__FAILURE__FAILURE_LOCAL,
+			  now_ms);
 		return false;
 	}
 	r->offered = true;
@@ -216,7 +224,8 @@ void probe_round_plan(struct probe *p, uint64_t now_ms)
 			c->state = CONTROL_OFFERED;
 			asked++;
 		} else {
-			control_fail(p, c, ROLLCALL__STAGE__STAGE_RCPT, ROLLCALL__FAILURE__FAILURE_LOCAL, now_ms);
+			control_fail(p, c, ROLLCALL__STAGE__STAGE_RCPT,
+				     ROLLCALL__FAILURE__FAILURE_LOCAL, now_ms);
 		}
 	}
 	/* One place is kept for the control that an acceptance will call for. */
@@ -234,8 +243,9 @@ void probe_round_plan(struct probe *p, uint64_t now_ms)
 
 /* ---------------------------------------------------------------- answers */
 
-static void fill_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Stage stage, Rollcall__Reply *reply,
-			Rollcall__Failure failure, struct probe_talk *talk, uint64_t now_ms)
+static void fill_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Stage stage,
+			Rollcall__Reply *reply, Rollcall__Failure failure, struct probe_talk *talk,
+			uint64_t now_ms)
 {
 	r->answer.stage = stage;
 	r->answer.reply = reply;
@@ -248,12 +258,14 @@ static void fill_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Stage s
 }
 
 /* Whether the next try of this reply is for our own timers, and when. */
-static bool short_retry(const struct probe *p, const struct rc_classification *c, const Rollcall__Reply *reply,
-			unsigned tries, uint64_t now_ms, uint64_t *ret_due_ms)
+static bool short_retry(const struct probe *p, const struct rc_classification *c,
+			const Rollcall__Reply *reply, unsigned tries, uint64_t now_ms,
+			uint64_t *ret_due_ms)
 {
 	int32_t wait_s = rc_reply_short_retry_s(c, p->provider);
 
-	if (p->stopping || p->starved || reply->code / 100 != 4 || wait_s <= 0 || tries >= PROBE_LOCAL_TRIES)
+	if (p->stopping || p->starved || reply->code / 100 != 4 || wait_s <= 0 ||
+	    tries >= PROBE_LOCAL_TRIES)
 		return false;
 	*ret_due_ms = probe_after(p, (uint32_t)wait_s, now_ms);
 	return *ret_due_ms + PROBE_LEAVE_MS < p->leave_ms;
@@ -278,6 +290,7 @@ static void back_off(struct probe *p, uint64_t now_ms)
 	p->backed_off = true;
 	p->health_known = true;
 	p->health.throttled = true;
+	p->health.retry_in_ms = PROBE_BACK_OFF_MS;
 	probe_round_end(p, now_ms);
 }
 
@@ -295,10 +308,12 @@ static void starve(struct probe *p, uint32_t since, uint64_t now_ms)
 }
 
 /*
- * Watches for the pattern of DESIGN 3: odd answers after a run of clear ones. A 421 ends its session and is not seen here.
- * Returns true where this answer is the one that shows it; `*ret_since`: the first odd one.
+ * Watches for the pattern of DESIGN 3: odd answers after a run of clear ones. A 421 ends its
+ * session and is not seen here. Returns true where this answer is the one that shows it;
+ * `*ret_since`: the first odd one.
  */
-static bool watch(struct probe *p, const struct rc_classification *c, const Rollcall__Reply *reply, uint32_t *ret_since)
+static bool watch(struct probe *p, const struct rc_classification *c, const Rollcall__Reply *reply,
+		  uint32_t *ret_since)
 {
 	bool yes = reply->code / 100 == 2 && reply->code != 252;
 	uint32_t hash;
@@ -308,7 +323,9 @@ static bool watch(struct probe *p, const struct rc_classification *c, const Roll
 		p->odd_run = 0;
 		return false;
 	}
-	if (p->clear_run < PROBE_STARVE_RUN || c->category == RC_CATEGORY_GREYLISTED)
+	/* What concerns one mailbox, or all of them for a while by rule, is no trick. */
+	if (p->clear_run < PROBE_STARVE_RUN || c->names_mailbox ||
+	    c->category == RC_CATEGORY_GREYLISTED || c->category == RC_CATEGORY_MAILBOX_FULL)
 		return false;
 	*ret_since = p->order;
 	if (reply->code == 252 || reply->code == 503 || reply->code == 530)
@@ -339,7 +356,8 @@ static bool make_smaller(struct probe *p, const struct rc_classification *c, uin
 	return true;
 }
 
-static void take_control(struct probe *p, struct probe_control *c, Rollcall__Reply *reply, uint64_t now_ms)
+static void take_control(struct probe *p, struct probe_control *c, Rollcall__Reply *reply,
+			 uint64_t now_ms)
 {
 	struct rc_classification class;
 
@@ -365,7 +383,8 @@ static void take_control(struct probe *p, struct probe_control *c, Rollcall__Rep
 	control_settle(p, c, now_ms);
 }
 
-static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *reply, uint64_t now_ms)
+static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *reply,
+			uint64_t now_ms)
 {
 	struct rc_classification class;
 	bool accepted, suspect;
@@ -382,19 +401,22 @@ static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *
 	p->answered++;
 	p->rejected += reply->code >= 400;
 	p->throttled = p->throttled || is_throttling(&class);
-	fill_answer(p, r, ROLLCALL__STAGE__STAGE_RCPT, reply, ROLLCALL__FAILURE__FAILURE_NONE, p->talk, now_ms);
+	fill_answer(p, r, ROLLCALL__STAGE__STAGE_RCPT, reply, ROLLCALL__FAILURE__FAILURE_NONE,
+		    p->talk, now_ms);
 	r->answer.took_ms = (uint32_t)(now_ms - p->sent_ms);
 	if (class.retry_after_s > 0)
-		r->answer.retry_after_ms = (uint32_t)class.retry_after_s * 1000;
+		r->answer.retry_after_ms = (uint32_t) class.retry_after_s * 1000;
 	r->order = ++p->order;
 	suspect = watch(p, &class, reply, &since);
 
-	accepted = class.category == RC_CATEGORY_ACCEPTED || class.category == RC_CATEGORY_FORWARDED;
+	accepted =
+	    class.category == RC_CATEGORY_ACCEPTED || class.category == RC_CATEGORY_FORWARDED;
 	if (!suspect && p->shard->control == ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED &&
 	    (accepted || class.category == RC_CATEGORY_GREYLISTED)) {
 		control_want(p, CONTROL_RANDOM);
 		hold = CONTROL_RANDOM;
-	} else if (!suspect && p->shard->ask_postmaster && reply->code / 100 == 5 && !class.names_mailbox) {
+	} else if (!suspect && p->shard->ask_postmaster && reply->code / 100 == 5 &&
+		   !class.names_mailbox && class.fault != RC_FAULT_SENDER) {
 		control_want(p, CONTROL_POSTMASTER);
 		hold = CONTROL_POSTMASTER;
 	}
@@ -415,12 +437,13 @@ static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *
 		back_off(p, now_ms);
 }
 
-void probe_round_refused(struct probe *p, Rollcall__Stage stage, Rollcall__Reply *reply, Rollcall__Failure failure,
-			 struct probe_talk *talk, uint64_t now_ms)
+void probe_round_refused(struct probe *p, Rollcall__Stage stage, Rollcall__Reply *reply,
+			 Rollcall__Failure failure, struct probe_talk *talk, uint64_t now_ms)
 {
 	struct rc_classification class = { 0 };
 	uint64_t due_ms = 0;
-	/* Turned away after it had spoken clearly: it has had enough of us, and this is no answer about anybody. */
+	/* Turned away after it had spoken clearly: it has had enough of us, and this is no answer
+	 * about anybody. */
 	bool suspect = reply && reply->code == 421 && p->clear_run >= PROBE_STARVE_RUN;
 	bool again = false;
 
@@ -430,7 +453,7 @@ void probe_round_refused(struct probe *p, Rollcall__Stage stage, Rollcall__Reply
 		fill_answer(p, r, stage, reply, failure, talk, now_ms);
 		r->answer.suspect = suspect;
 		if (reply && class.retry_after_s > 0)
-			r->answer.retry_after_ms = (uint32_t)class.retry_after_s * 1000;
+			r->answer.retry_after_ms = (uint32_t) class.retry_after_s * 1000;
 		if (reply && short_retry(p, &class, reply, r->local_tries, now_ms, &due_ms)) {
 			r->local_tries++;
 			r->answer.local_tries = r->local_tries;
@@ -464,11 +487,13 @@ void probe_round_end(struct probe *p, uint64_t now_ms)
 	for (uint16_t i = 0; i < p->rcpt_n; i++) {
 		struct probe_rcpt *r = &p->rcpts[i];
 
-		if (r->state == RCPT_WAITING || (r->answer.reply && (r->state == RCPT_PENDING || r->state == RCPT_OFFERED))) {
+		if (r->state == RCPT_WAITING ||
+		    (r->answer.reply && (r->state == RCPT_PENDING || r->state == RCPT_OFFERED))) {
 			/* A short retry that will not be: what was said before it stands. */
 			rcpt_set_state(p, r, RCPT_READY, now_ms);
 		} else if (r->state == RCPT_PENDING || r->state == RCPT_OFFERED) {
-			fill_answer(p, r, ROLLCALL__STAGE__STAGE_UNSET, NULL, ROLLCALL__FAILURE__FAILURE_NOT_PROBED,
+			fill_answer(p, r, ROLLCALL__STAGE__STAGE_UNSET, NULL,
+				    ROLLCALL__FAILURE__FAILURE_NOT_PROBED,
 				    r->offered ? p->talks_last : NULL, now_ms);
 			r->answer.connected = r->offered;
 			r->answer.suspect = p->starved;
@@ -478,7 +503,8 @@ void probe_round_end(struct probe *p, uint64_t now_ms)
 	p->first = p->last = PROBE_NOBODY;
 	for (int i = 0; i < CONTROLS; i++)
 		if (control_open(&p->controls[i]))
-			control_fail(p, &p->controls[i], ROLLCALL__STAGE__STAGE_RCPT, ROLLCALL__FAILURE__FAILURE_NOT_PROBED, now_ms);
+			control_fail(p, &p->controls[i], ROLLCALL__STAGE__STAGE_RCPT,
+				     ROLLCALL__FAILURE__FAILURE_NOT_PROBED, now_ms);
 }
 
 void probe_round_reply(struct probe *p, uint64_t now_ms)
@@ -534,8 +560,10 @@ void probe_round_reply(struct probe *p, uint64_t now_ms)
 
 /* ---------------------------------------------------------------- the end of a conversation */
 
-/* Those who were asked and not answered go back in line, in front, in their order. Returns the first of them. */
-static struct probe_rcpt *take_back(struct probe *p, Rollcall__Stage stage, Rollcall__Failure failure, uint64_t now_ms)
+/* Those who were asked and not answered go back in line, in front, in their order. Returns the
+ * first of them. */
+static struct probe_rcpt *take_back(struct probe *p, Rollcall__Stage stage,
+				    Rollcall__Failure failure, uint64_t now_ms)
 {
 	struct probe_rcpt *head = NULL;
 	uint16_t first = p->first, last = p->last;
@@ -562,8 +590,8 @@ static struct probe_rcpt *take_back(struct probe *p, Rollcall__Stage stage, Roll
 }
 
 /* Out of line, wherever it stands: only the first one does in practice. */
-static void fail_head(struct probe *p, struct probe_rcpt *head, Rollcall__Stage stage, Rollcall__Reply *reply,
-		      Rollcall__Failure failure, uint64_t now_ms)
+static void fail_head(struct probe *p, struct probe_rcpt *head, Rollcall__Stage stage,
+		      Rollcall__Reply *reply, Rollcall__Failure failure, uint64_t now_ms)
 {
 	if (!head || rcpt_first(p) != head)
 		return;
@@ -580,7 +608,8 @@ void probe_round_over(struct probe *p, uint64_t now_ms)
 	struct probe_rcpt *head;
 
 	p->failed = failure != ROLLCALL__FAILURE__FAILURE_NONE;
-	p->throttled = p->throttled || s->said_421;
+	/* One that comes after answers is the session's own limit, not the rate's. */
+	p->throttled = p->throttled || (s->said_421 && !p->answered);
 	if (p->talk) {
 		p->talk->message.took_ms = (uint32_t)(now_ms - p->talk->started_ms);
 		p->talk->message.used_helo = s->used_helo;
@@ -593,10 +622,13 @@ void probe_round_over(struct probe *p, uint64_t now_ms)
 	else if ((failure && stage >= ROLLCALL__STAGE__STAGE_MAIL) || (s->said_421 && !s->refused))
 		p->idle++;
 	if (failure == ROLLCALL__FAILURE__FAILURE_LOCAL || p->no_memory) {
-		probe_round_refused(p, stage, NULL, ROLLCALL__FAILURE__FAILURE_LOCAL, p->talk, now_ms);
+		probe_round_refused(p, stage, NULL, ROLLCALL__FAILURE__FAILURE_LOCAL, p->talk,
+				    now_ms);
 	} else if (s->refused && p->why_talk == p->talk && p->why_reply) {
-		/* The greeting may be better elsewhere, and so may any server after a 421; all else is their answer. */
-		if (s->said_421 || (p->why_stage == ROLLCALL__STAGE__STAGE_GREETING && p->why_reply->code / 100 == 4)) {
+		/* The greeting may be better elsewhere, and so may any server after a 421; all else
+		 * is their answer. */
+		if (s->said_421 || (p->why_stage == ROLLCALL__STAGE__STAGE_GREETING &&
+				    p->why_reply->code / 100 == 4)) {
 			p->throttled = true;
 			mx_plan_failed(&p->plan);
 		} else {
@@ -604,17 +636,23 @@ void probe_round_over(struct probe *p, uint64_t now_ms)
 
 			classify(p, p->why_stage, p->why_reply, &class);
 			p->throttled = p->throttled || is_throttling(&class);
-			probe_round_refused(p, p->why_stage, p->why_reply, failure, p->talk, now_ms);
+			probe_round_refused(p, p->why_stage, p->why_reply, failure, p->talk,
+					    now_ms);
 		}
 	} else if (s->said_421) {
-		/* In the middle: the others were not asked. They come again, and here; but not for ever without an answer. */
-		if (p->answered)
+		/* In the middle: the others were not asked. They come again, and here; but not for
+		 * ever without an answer. */
+		if (p->answered) {
+			if (++p->cut_short > 1)
+				p->session_most = p->answered;
 			return;
+		}
 		if (p->idle < 2 && p->clear_run == 0) {
 			mx_plan_failed(&p->plan);
 			return;
 		}
-		fail_head(p, head, ROLLCALL__STAGE__STAGE_RCPT, p->why_talk == p->talk ? p->why_reply : NULL,
+		fail_head(p, head, ROLLCALL__STAGE__STAGE_RCPT,
+			  p->why_talk == p->talk ? p->why_reply : NULL,
 			  ROLLCALL__FAILURE__FAILURE_CLOSED, now_ms);
 		back_off(p, now_ms);
 	} else if (failure) {

@@ -1,8 +1,9 @@
 /*
  * probe_state - what a probe is made of; private to probe*.c.
  *
- * probe.c walks from connection to connection, probe_round.c decides what is asked in one and reads the answers,
- * probe_report.c keeps the evidence and makes the parts. Recipients change state in rcpt_set_state() only.
+ * probe.c walks from connection to connection, probe_round.c decides what is asked in one and reads
+ * the answers, probe_report.c keeps the evidence and makes the parts. Recipients change state in
+ * rcpt_set_state() only.
  */
 #ifndef WORKER_CORE_PROBE_STATE_H
 #define WORKER_CORE_PROBE_STATE_H
@@ -21,25 +22,28 @@
 enum {
 	PROBE_RECIPIENTS_MAX = 100,
 	PROBE_LIFE_MS = 300000,
-	PROBE_LEAVE_MS = 3000,        /* before the end of its life: time for QUIT and the last part */
-	PROBE_PART_MS = 1000,         /* an answer waits no longer for its part */
-	PROBE_REJECTIONS = 9,         /* FACTS: Postfix makes every reply wait from the 10th on */
-	PROBE_MINUTE = 30,            /* recipients, where the budget says nothing; the pacer has the same */
-	PROBE_LOCAL_TRIES = 4,        /* short retries of one recipient */
-	PROBE_SMALLER_TRIES = 8,      /* times one recipient may be turned away for the size of the batch */
+	PROBE_LEAVE_MS = 3000, /* before the end of its life: time for QUIT and the last part */
+	PROBE_PART_MS = 1000,  /* an answer waits no longer for its part */
+	PROBE_REJECTIONS = 9,  /* FACTS: Postfix makes every reply wait from the 10th on */
+	PROBE_MINUTE = 30, /* recipients, where the budget says nothing; the pacer has the same */
+	PROBE_LOCAL_TRIES = 4, /* short retries of one recipient */
+	PROBE_SMALLER_TRIES =
+	    8, /* times one recipient may be turned away for the size of the batch */
 	PROBE_CONNECTIONS_SPARE = 24, /* connections beyond one a recipient */
-	PROBE_STARVE_RUN = 5,         /* clear answers before the odd ones mean that we are being starved */
-	PROBE_STARVE_UNIFORM = 3,     /* the same odd answer as often */
+	PROBE_STARVE_RUN = 5, /* clear answers before the odd ones mean that we are being starved */
+	PROBE_STARVE_UNIFORM = 3, /* the same odd answer as often */
+	PROBE_BACK_OFF_MS =
+	    60000, /* unscaled: what the coordinator is told, where the pacer says nothing longer */
 	PROBE_NOBODY = 0xffff
 };
 
 /* Where a recipient stands. One count for each in the probe. */
 enum rcpt_state {
-	RCPT_PENDING = 1,  /* to be asked, in line */
-	RCPT_OFFERED,      /* asked, no reply yet */
-	RCPT_WAITING,      /* answered; asked again at due_ms */
-	RCPT_HELD,         /* answered; goes out with the control that decides it */
-	RCPT_READY,        /* to be reported */
+	RCPT_PENDING = 1, /* to be asked, in line */
+	RCPT_OFFERED,	  /* asked, no reply yet */
+	RCPT_WAITING,	  /* answered; asked again at due_ms */
+	RCPT_HELD,	  /* answered; goes out with the control that decides it */
+	RCPT_READY,	  /* to be reported */
 	RCPT_REPORTED,
 	RCPT_STATES
 };
@@ -49,31 +53,31 @@ struct probe_talk {
 	Rollcall__Session message;
 	struct probe_talk *next;
 	uint64_t started_ms;
-	uint32_t part;      /* the part that holds it last; 0: none */
-	uint32_t index;     /* + 1, in that part */
+	uint32_t part;	/* the part that holds it last; 0: none */
+	uint32_t index; /* + 1, in that part */
 	uint32_t transcript_room;
 };
 
 struct probe_rcpt {
 	const Rollcall__Recipient *from;
 	Rollcall__Answer answer;
-	struct probe_talk *talk;  /* where it was answered; NULL: nowhere */
+	struct probe_talk *talk; /* where it was answered; NULL: nowhere */
 	uint64_t due_ms;
-	uint32_t order;           /* which answer of the shard it is, from 1 */
-	uint16_t next;            /* in line; PROBE_NOBODY: the last */
+	uint32_t order; /* which answer of the shard it is, from 1 */
+	uint16_t next;	/* in line; PROBE_NOBODY: the last */
 	uint8_t state;
 	uint8_t local_tries;
 	uint8_t smaller;
-	uint8_t held_for;         /* which control */
-	bool offered;             /* ever */
+	uint8_t held_for; /* which control */
+	bool offered;	  /* ever */
 };
 
 enum control_state {
 	CONTROL_UNASKED = 1,
-	CONTROL_WANTED,    /* in the next group */
+	CONTROL_WANTED, /* in the next group */
 	CONTROL_OFFERED,
-	CONTROL_WAITING,   /* a short retry, at due_ms */
-	CONTROL_SETTLED    /* answered, or given up */
+	CONTROL_WAITING, /* a short retry, at due_ms */
+	CONTROL_SETTLED	 /* answered, or given up */
 };
 
 struct probe_control {
@@ -83,7 +87,7 @@ struct probe_control {
 	uint8_t state;
 	uint8_t local_tries;
 	uint8_t smaller;
-	uint8_t lost;      /* conversations that broke before it was answered */
+	uint8_t lost; /* conversations that broke before it was answered */
 	uint8_t local_len;
 	char local[SMTP_LOCAL_MAX + 1];
 };
@@ -95,55 +99,56 @@ struct probe {
 	const struct probe_identity *identity;
 	Rollcall__Shard *shard;
 	struct rc_arena *arena;
-	const struct rc_provider *provider;  /* of the host spoken to; NULL: nobody known */
+	const struct rc_provider *provider; /* of the host spoken to; NULL: nobody known */
 	struct mx_plan plan;
 	struct smtp_session session;
 
-	uint8_t state;           /* of probe.c */
-	uint8_t next_state;      /* CLOSING: what follows */
-	bool slot;               /* leave to connect was asked for or given */
-	bool stopping;           /* no new connection; what is unanswered is not probed */
+	uint8_t state;	    /* of probe.c */
+	uint8_t next_state; /* CLOSING: what follows */
+	bool slot;	    /* leave to connect was asked for or given */
+	bool stopping;	    /* no new connection; what is unanswered is not probed */
 	bool cut;
 	bool no_memory;
 	bool starved;
-	bool backed_off;         /* it asked us to slow down */
-	bool resolve_mx;         /* the MX set came without the shard */
+	bool backed_off; /* it asked us to slow down */
+	bool resolve_mx; /* the MX set came without the shard */
 
 	uint64_t seed;
 	uint64_t started_ms;
-	int64_t wall_ms;         /* at started_ms */
-	uint64_t entered_ms;     /* its state */
-	uint64_t rest_ms;        /* RESTING: until then */
+	int64_t wall_ms;     /* at started_ms */
+	uint64_t entered_ms; /* its state */
+	uint64_t rest_ms;    /* RESTING: until then */
 	uint64_t leave_ms;
 	uint64_t end_ms;
 
 	struct probe_rcpt *rcpts;
 	uint16_t counts[RCPT_STATES];
-	uint16_t first, last;    /* the line of the pending ones */
+	uint16_t first, last; /* the line of the pending ones */
 	struct probe_control controls[CONTROLS];
-	uint16_t *group;         /* whom the RCPTs of the group are for: index, or rcpt_n + control */
+	uint16_t *group; /* whom the RCPTs of the group are for: index, or rcpt_n + control */
 	uint16_t rcpt_n;
 
 	/* this connection */
 	struct probe_talk *talk;
 	uint64_t sent_ms;
-	uint32_t offered;        /* RCPTs sent, the controls' counted */
-	uint32_t answered;       /* of them, with a reply that says something */
+	uint32_t offered;  /* RCPTs sent, the controls' counted */
+	uint32_t answered; /* of them, with a reply that says something */
 	uint32_t rejected;
 	bool connected;
 	bool throttled;
-	bool failed;             /* the connection, or a time limit */
-	bool enough;             /* QUIT when the group is answered */
-	bool utf8;               /* MAIL said SMTPUTF8 */
-	bool probing;            /* between PROBE_CONNECT and the reading of how it ended */
+	bool failed;  /* the connection, or a time limit */
+	bool enough;  /* QUIT when the group is answered */
+	bool utf8;    /* MAIL said SMTPUTF8 */
+	bool probing; /* between PROBE_CONNECT and the reading of how it ended */
 
 	/* from connection to connection */
-	bool opened;             /* one was opened in this shard */
-	bool one_by_one;         /* no pipelining: it broke */
-	uint8_t idle;            /* conversations in a row that told nothing */
+	bool opened;	   /* one was opened in this shard */
+	bool one_by_one;   /* no pipelining: it broke */
+	uint8_t idle;	   /* conversations in a row that told nothing */
+	uint8_t cut_short; /* conversations that a 421 ended after some answers */
 	uint16_t connections;
-	uint32_t session_most;   /* RCPTs a session, as the server would have it; 0: not said */
-	Rollcall__Stage why_stage;       /* of the last address that was left */
+	uint32_t session_most;	   /* RCPTs a session, as the server would have it; 0: not said */
+	Rollcall__Stage why_stage; /* of the last address that was left */
 	Rollcall__Failure why_failure;
 	Rollcall__Reply *why_reply;
 	struct probe_talk *why_talk;
@@ -152,13 +157,13 @@ struct probe {
 	uint32_t throttle_run;
 	uint32_t odd_run;
 	uint32_t odd_hash;
-	uint32_t odd_since;      /* order of the first odd one */
-	uint32_t order;          /* answers so far */
+	uint32_t odd_since; /* order of the first odd one */
+	uint32_t order;	    /* answers so far */
 
 	/* parts */
 	struct probe_talk *talks, *talks_last;
 	uint32_t talk_n;
-	uint64_t ready_ms;       /* since when an answer waits for its part */
+	uint64_t ready_ms; /* since when an answer waits for its part */
 	Rollcall__Report report;
 	Rollcall__LaneHealth health;
 	bool health_known;
@@ -168,11 +173,12 @@ struct probe {
 };
 
 /* probe.c */
-void rcpt_set_state(struct probe *probe, struct probe_rcpt *rcpt, enum rcpt_state state, uint64_t now_ms);
+void rcpt_set_state(struct probe *probe, struct probe_rcpt *rcpt, enum rcpt_state state,
+		    uint64_t now_ms);
 struct probe_rcpt *rcpt_first(struct probe *probe);
 /* A recipient's answer is that there is none. */
-void rcpt_fail(struct probe *probe, struct probe_rcpt *rcpt, Rollcall__Stage stage, Rollcall__Failure failure,
-	       uint64_t now_ms);
+void rcpt_fail(struct probe *probe, struct probe_rcpt *rcpt, Rollcall__Stage stage,
+	       Rollcall__Failure failure, uint64_t now_ms);
 int64_t probe_wall(const struct probe *probe, uint64_t now_ms);
 /* `wait_s` of the unscaled kind, on our clock. */
 uint64_t probe_after(const struct probe *probe, uint32_t wait_s, uint64_t now_ms);
@@ -184,9 +190,10 @@ void probe_round_plan(struct probe *probe, uint64_t now_ms);
 void probe_round_reply(struct probe *probe, uint64_t now_ms);
 /* The conversation is over: whoever has no answer goes back in line, or gets what there is. */
 void probe_round_over(struct probe *probe, uint64_t now_ms);
-/* Every pending one is answered with what the servers said to us at `stage`; `reply` NULL: `failure`. */
-void probe_round_refused(struct probe *probe, Rollcall__Stage stage, Rollcall__Reply *reply, Rollcall__Failure failure,
-			 struct probe_talk *talk, uint64_t now_ms);
+/* Every pending one is answered with what the servers said to us at `stage`; `reply` NULL:
+ * `failure`. */
+void probe_round_refused(struct probe *probe, Rollcall__Stage stage, Rollcall__Reply *reply,
+			 Rollcall__Failure failure, struct probe_talk *talk, uint64_t now_ms);
 /* What is not answered now never will be. */
 void probe_round_end(struct probe *probe, uint64_t now_ms);
 /* Whether somebody is to be asked now. */
@@ -198,7 +205,8 @@ uint32_t probe_round_most(const struct probe *probe);
 /* The reply in session.reply, kept. NULL: no memory, and no_memory is set. */
 Rollcall__Reply *probe_keep_reply(struct probe *probe);
 /* A connection begins: its evidence. NULL: no memory. */
-struct probe_talk *probe_talk_new(struct probe *probe, const char *host, const struct probe_ip *ip, uint64_t now_ms);
+struct probe_talk *probe_talk_new(struct probe *probe, const char *host, const struct probe_ip *ip,
+				  uint64_t now_ms);
 void probe_talk_said(struct probe *probe, const char *data, size_t len);
 void probe_talk_heard(struct probe *probe);
 /* Whether a part is due. */

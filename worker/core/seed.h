@@ -1,6 +1,6 @@
 /*
- * seed - numbers that look random and follow from a seed (splitmix64): what core uses where a test must be able to repeat it.
- * Not for secrets.
+ * seed - numbers that look random and follow from a seed (splitmix64): what core uses where a test
+ * must be able to repeat it. Not for secrets.
  */
 #ifndef WORKER_CORE_SEED_H
 #define WORKER_CORE_SEED_H

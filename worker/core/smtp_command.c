@@ -5,7 +5,7 @@
 
 #include "common/base/arena.h"
 
-enum { ROOM_FIRST = 192 };  /* MAIL, a RCPT and the control of an ordinary shard */
+enum { ROOM_FIRST = 192 }; /* MAIL, a RCPT and the control of an ordinary shard */
 
 void smtp_command_init(struct smtp_command *command, struct rc_arena *arena)
 {
@@ -62,7 +62,10 @@ static bool is_atext(unsigned char c)
 static bool is_utf8(const unsigned char *s, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
-		unsigned more = s[i] < 0x80 ? 0 : s[i] >= 0xc2 && s[i] <= 0xdf ? 1 : (s[i] & 0xf0) == 0xe0 ? 2 : 3;
+		unsigned more = s[i] < 0x80		       ? 0
+				: s[i] >= 0xc2 && s[i] <= 0xdf ? 1
+				: (s[i] & 0xf0) == 0xe0	       ? 2
+							       : 3;
 
 		if (more == 0)
 			continue;
@@ -164,12 +167,13 @@ void smtp_command_mail(struct smtp_command *command, const char *from, bool smtp
 	put_text(command, smtputf8 ? "> SMTPUTF8\r\n" : ">\r\n");
 }
 
-void smtp_command_rcpt(struct smtp_command *command, const void *local, size_t local_len, const char *domain,
-		       bool smtputf8)
+void smtp_command_rcpt(struct smtp_command *command, const void *local, size_t local_len,
+		       const char *domain, bool smtputf8)
 {
 	size_t domain_len = strlen(domain);
 
-	if (!smtp_command_local_ok(local, local_len, smtputf8) || !smtp_command_domain_ok(domain, domain_len)) {
+	if (!smtp_command_local_ok(local, local_len, smtputf8) ||
+	    !smtp_command_domain_ok(domain, domain_len)) {
 		command->failed = true;
 		return;
 	}

@@ -3,7 +3,8 @@
  *
  *   Reply-line = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP textstring ] CRLF
  *
- * A line feed alone also ends a line, because servers send it; a carriage return alone does not, and is text.
+ * A line feed alone also ends a line, because servers send it; a carriage return alone does not,
+ * and is text.
  */
 #include "worker/core/smtp_reply.h"
 
@@ -15,7 +16,7 @@
 /* Where in a line we are. The first three count the digits of the code. */
 enum { CODE = 0, SEPARATOR = 3, SEPARATOR_CR, HEAD, TEXT, TEXT_CR, COMPLETE, BROKEN };
 
-enum { TEXT_FIRST = 256 };  /* most replies fit; the others get all the room at once */
+enum { TEXT_FIRST = 256 }; /* most replies fit; the others get all the room at once */
 
 void smtp_reply_init(struct smtp_reply *reply, struct rc_arena *arena)
 {
@@ -69,12 +70,14 @@ static bool keep(struct smtp_reply *reply, const char *data, size_t len)
 	return true;
 }
 
-/* RFC 3463: class "." subject "." detail, the latter two of 1 to 3 digits; the class is that of the code. */
+/* RFC 3463: class "." subject "." detail, the latter two of 1 to 3 digits; the class is that of the
+ * code. */
 static bool is_enhanced(const char *head, size_t len, unsigned code)
 {
 	unsigned dots = 0, digits = 0;
 
-	if (len < 5 || (unsigned)(head[0] - '0') != code / 100 || (head[0] != '2' && head[0] != '4' && head[0] != '5'))
+	if (len < 5 || (unsigned)(head[0] - '0') != code / 100 ||
+	    (head[0] != '2' && head[0] != '4' && head[0] != '5'))
 		return false;
 	for (size_t i = 1; i < len; i++) {
 		if (head[i] == '.') {
@@ -89,7 +92,8 @@ static bool is_enhanced(const char *head, size_t len, unsigned code)
 	return dots == 2 && digits > 0;
 }
 
-/* The first word of the line is over: `c` is what ended it. A status stands apart from the text, all else is text. */
+/* The first word of the line is over: `c` is what ended it. A status stands apart from the text,
+ * all else is text. */
 static bool take_head(struct smtp_reply *reply, char c)
 {
 	size_t len = reply->head_len;
@@ -101,7 +105,8 @@ static bool take_head(struct smtp_reply *reply, char c)
 			reply->enhanced[len] = '\0';
 			return true;
 		}
-		if (strlen(reply->enhanced) == len && memcmp(reply->enhanced, reply->head, len) == 0)
+		if (strlen(reply->enhanced) == len &&
+		    memcmp(reply->enhanced, reply->head, len) == 0)
 			return true;
 	}
 	if (!keep(reply, reply->head, len))
@@ -194,7 +199,8 @@ static int take_octet(struct smtp_reply *reply, char c)
 	default:
 		if (c < '0' || c > '9')
 			return broken(reply);
-		reply->line_code = (uint16_t)((reply->at == CODE ? 0 : reply->line_code * 10) + (c - '0'));
+		reply->line_code =
+		    (uint16_t)((reply->at == CODE ? 0 : reply->line_code * 10) + (c - '0'));
 		reply->at++;
 		return 0;
 	}
@@ -226,7 +232,8 @@ int smtp_reply_parse(struct smtp_reply *reply, const char *data, size_t len, siz
 				break;
 			}
 			used += run;
-			reply->octets += (uint32_t)(run < SMTP_REPLY_OCTETS_MAX ? run : SMTP_REPLY_OCTETS_MAX);
+			reply->octets +=
+			    (uint32_t)(run < SMTP_REPLY_OCTETS_MAX ? run : SMTP_REPLY_OCTETS_MAX);
 			if (end && reply->octets < SMTP_REPLY_OCTETS_MAX) {
 				used++;
 				reply->octets++;
@@ -244,11 +251,13 @@ int smtp_reply_parse(struct smtp_reply *reply, const char *data, size_t len, siz
 	return result;
 }
 
-bool smtp_reply_line(const struct smtp_reply *reply, size_t *offset, const char **ret_line, size_t *ret_len)
+bool smtp_reply_line(const struct smtp_reply *reply, size_t *offset, const char **ret_line,
+		     size_t *ret_len)
 {
 	const char *from, *end;
 
-	if (*offset > reply->text_len || (*offset == reply->text_len && reply->text_len > 0) || !reply->text)
+	if (*offset > reply->text_len || (*offset == reply->text_len && reply->text_len > 0) ||
+	    !reply->text)
 		return false;
 	from = reply->text + *offset;
 	end = memchr(from, '\n', reply->text_len - *offset);

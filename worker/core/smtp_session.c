@@ -1,4 +1,5 @@
-/* See smtp_session.h. Time limits: RFC 5321, 4.5.3.2 asks for minutes, meant for mail that waits in a queue; ours are shorter. */
+/* See smtp_session.h. Time limits: RFC 5321, 4.5.3.2 asks for minutes, meant for mail that waits in
+ * a queue; ours are shorter. */
 #include "worker/core/smtp_session.h"
 
 #include <assert.h>
@@ -7,7 +8,8 @@
 
 enum { CONNECTING = 1, GREETING, EHLO, HELO, READY, MAIL, RCPT, QUIT, OVER, STATES };
 
-/* One row a state: how long one reply may take, what we are doing, and where in the conversation that is. */
+/* One row a state: how long one reply may take, what we are doing, and where in the conversation
+ * that is. */
 static const struct {
 	uint64_t limit_ms;
 	const char *doing;
@@ -86,7 +88,8 @@ void smtp_session_connected(struct smtp_session *s, uint64_t now_ms)
 		set_state(s, GREETING, now_ms);
 }
 
-/* RFC 5321, 4.1.1.1: ehlo-line = ehlo-keyword *( SP ehlo-param ); the first line is the greeting. */
+/* RFC 5321, 4.1.1.1: ehlo-line = ehlo-keyword *( SP ehlo-param ); the first line is the greeting.
+ */
 static void read_extensions(struct smtp_session *s)
 {
 	static const struct {
@@ -159,7 +162,8 @@ static void step(struct smtp_session *s, uint64_t now_ms)
 		s->mail_due = false;
 		s->mail_done = yes;
 		s->refused = !yes;
-		/* RCPTs that went out with it are answered all the same, and mean nothing where MAIL was refused. */
+		/* RCPTs that went out with it are answered all the same, and mean nothing where
+		 * MAIL was refused. */
 		if (s->rcpt_due)
 			set_state(s, RCPT, now_ms);
 		else if (yes)
@@ -181,8 +185,8 @@ static void step(struct smtp_session *s, uint64_t now_ms)
 	}
 }
 
-enum smtp_news smtp_session_data(struct smtp_session *s, const char *data, size_t len, size_t *ret_used,
-				 uint64_t now_ms)
+enum smtp_news smtp_session_data(struct smtp_session *s, const char *data, size_t len,
+				 size_t *ret_used, uint64_t now_ms)
 {
 	int complete;
 
@@ -195,7 +199,10 @@ enum smtp_news smtp_session_data(struct smtp_session *s, const char *data, size_
 		return SMTP_MORE;
 	if (complete < 0) {
 		*ret_used = len;
-		over(s, s->reply.no_memory ? ROLLCALL__FAILURE__FAILURE_LOCAL : ROLLCALL__FAILURE__FAILURE_PROTOCOL, now_ms);
+		over(s,
+		     s->reply.no_memory ? ROLLCALL__FAILURE__FAILURE_LOCAL
+					: ROLLCALL__FAILURE__FAILURE_PROTOCOL,
+		     now_ms);
 		return SMTP_OVER;
 	}
 	if (s->state == QUIT && !s->unsent) {
@@ -203,10 +210,14 @@ enum smtp_news smtp_session_data(struct smtp_session *s, const char *data, size_
 		set_state(s, OVER, now_ms);
 		return SMTP_REPLIED;
 	}
-	/* Words that nobody asked for: a server may take its leave at any time, and nothing else. */
+	/* Words that nobody asked for: a server may take its leave at any time, and nothing else.
+	 */
 	if (s->state == CONNECTING || s->state == READY || s->unsent) {
 		s->said_421 = s->reply.code == 421;
-		over(s, s->said_421 ? ROLLCALL__FAILURE__FAILURE_NONE : ROLLCALL__FAILURE__FAILURE_PROTOCOL, now_ms);
+		over(s,
+		     s->said_421 ? ROLLCALL__FAILURE__FAILURE_NONE
+				 : ROLLCALL__FAILURE__FAILURE_PROTOCOL,
+		     now_ms);
 		return SMTP_OVER;
 	}
 	if (s->reply.code == 421) {
@@ -266,7 +277,8 @@ bool smtp_session_mail(struct smtp_session *s, const char *from, bool smtputf8)
 	return !s->command.failed;
 }
 
-bool smtp_session_rcpt(struct smtp_session *s, const void *local, size_t len, const char *domain, bool smtputf8)
+bool smtp_session_rcpt(struct smtp_session *s, const void *local, size_t len, const char *domain,
+		       bool smtputf8)
 {
 	if (!smtp_command_local_ok(local, len, smtputf8) || !open_group(s))
 		return false;
@@ -286,7 +298,8 @@ void smtp_session_quit(struct smtp_session *s, uint64_t now_ms)
 {
 	if (s->state == QUIT || s->state == OVER)
 		return;
-	/* RFC 5321, 4.1.1.10 allows it at any time; before the greeting the server is not listening yet. */
+	/* RFC 5321, 4.1.1.10 allows it at any time; before the greeting the server is not listening
+	 * yet. */
 	if (s->state < EHLO)
 		smtp_session_cut(s, now_ms);
 	else

@@ -49,7 +49,7 @@ static int by_text(const void *a, const void *b)
 static void other_seeds_other_names(void **state)
 {
 	enum { N = 100000 };
-	char (*names)[CONTROL_LOCAL_MAX] = calloc(N, sizeof(*names));
+	char(*names)[CONTROL_LOCAL_MAX] = calloc(N, sizeof(*names));
 
 	(void)state;
 	assert_non_null(names);
@@ -63,7 +63,8 @@ static void other_seeds_other_names(void **state)
 
 static void it_looks_like_the_others(void **state)
 {
-	Rollcall__Recipient *dotted[] = { recipient("ann.lee"), recipient("bob.ray"), recipient("cyd") };
+	Rollcall__Recipient *dotted[] = { recipient("ann.lee"), recipient("bob.ray"),
+					  recipient("cyd") };
 	Rollcall__Recipient *numbered[] = { recipient("ann12"), recipient("bob99") };
 	char name[CONTROL_LOCAL_MAX];
 

@@ -31,7 +31,8 @@ static void add(struct set *s, uint32_t preference, size_t address_n)
 	snprintf(s->names[s->n], sizeof(s->names[0]), "mx%zu.d.test", s->n);
 	h->host = s->names[s->n];
 	for (size_t i = 0; i < address_n; i++) {
-		snprintf(s->texts[s->n][i], sizeof(s->texts[0][0]), "198.51.%u.%u", (unsigned)(100 + s->n) & 255u, (unsigned)(i + 1) & 255u);
+		snprintf(s->texts[s->n][i], sizeof(s->texts[0][0]), "198.51.%u.%u",
+			 (unsigned)(100 + s->n) & 255u, (unsigned)(i + 1) & 255u);
 		s->addresses[s->n][i] = s->texts[s->n][i];
 	}
 	h->addresses = s->addresses[s->n];

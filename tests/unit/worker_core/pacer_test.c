@@ -12,7 +12,8 @@ enum { START = 1000000 };
 
 static int waiters[10000];
 
-static bool ask(struct pacer *p, const char *group, const struct pacer_limits *limits, uint32_t recipients, int who, uint64_t now)
+static bool ask(struct pacer *p, const char *group, const struct pacer_limits *limits,
+		uint32_t recipients, int who, uint64_t now)
 {
 	bool memory_ok;
 	bool leave = pacer_ask(p, 1, group, limits, recipients, &waiters[who], now, &memory_ok);
@@ -90,7 +91,9 @@ static void what_was_not_used_is_given_back(void **state)
 
 static void a_budget_of_its_own(void **state)
 {
-	static const struct pacer_limits limits = { .connections = 5, .recipients_per_minute = 1000, .connections_per_minute = 7 };
+	static const struct pacer_limits limits = { .connections = 5,
+						    .recipients_per_minute = 1000,
+						    .connections_per_minute = 7 };
 	struct pacer *p = pacer_new(true, 1);
 
 	(void)state;
@@ -110,7 +113,8 @@ static void a_budget_of_its_own(void **state)
 
 static void throttling_halves_the_rate_and_clear_sessions_raise_it(void **state)
 {
-	static const struct pacer_limits limits = { .connections = 8, .recipients_per_minute = 100000 };
+	static const struct pacer_limits limits = { .connections = 8,
+						    .recipients_per_minute = 100000 };
 	struct pacer *p = pacer_new(true, 1);
 	int given = 0;
 
@@ -251,7 +255,8 @@ static void ten_thousand_groups(void **state)
 			pacer_release(p, 1, group, 20, PACER_CLEAR, now);
 		}
 	}
-	/* After 10 minutes all of them are forgotten; a sanitizer sees to it that nothing is lost. */
+	/* After 10 minutes all of them are forgotten; a sanitizer sees to it that nothing is lost.
+	 */
 	assert_true(ask(p, "late", NULL, 1, 0, now + 700000));
 	pacer_free(p);
 }

@@ -1,6 +1,7 @@
 /*
- * What holds of every probe, whatever the server does: it ends within its life, each recipient is reported exactly once, an accepted
- * row comes with its control, and it is small. Servers here are random; the scenarios have the ones that mean something.
+ * What holds of every probe, whatever the server does: it ends within its life, each recipient is
+ * reported exactly once, an accepted row comes with its control, and it is small. Servers here are
+ * random; the scenarios have the ones that mean something.
  */
 #include "worker/core/probe.h"
 
@@ -23,8 +24,12 @@ enum { LIFE_MS = 300000 };
 
 static struct probe_config config = { .time_scale = 1, .port = 25 };
 static struct rc_target_list allow;
-static const struct probe_identity identity = { .lane_name = "lane-1", .worker = "w", .source_ip = "198.51.100.7", .family = 4,
-						.helo = "probe.example.net", .mail_from = "verify@probe.example.net" };
+static const struct probe_identity identity = { .lane_name = "lane-1",
+						.worker = "w",
+						.source_ip = "198.51.100.7",
+						.family = 4,
+						.helo = "probe.example.net",
+						.mail_from = "verify@probe.example.net" };
 
 static int load(void **state)
 {
@@ -33,7 +38,8 @@ static int load(void **state)
 	struct rc_error err = { 0 };
 
 	(void)state;
-	if (rc_rules_load(SOURCE_DIR "/data", &rules, &err) || rc_providers_load(SOURCE_DIR "/data", &providers, &err) ||
+	if (rc_rules_load(SOURCE_DIR "/data", &rules, &err) ||
+	    rc_providers_load(SOURCE_DIR "/data", &providers, &err) ||
 	    rc_target_list_parse("192.0.2.0/24", &allow, &err)) {
 		print_error("%s\n", err.text);
 		return -1;
@@ -112,7 +118,7 @@ struct run {
 	unsigned accepted, connections;
 	uint32_t parts;
 	bool done, connected, closing, final;
-	unsigned due;          /* commands without a reply */
+	unsigned due; /* commands without a reply */
 	size_t memory_most;
 };
 
@@ -124,7 +130,8 @@ static void see(struct run *r, const Rollcall__Report *report)
 	assert_int_equal(report->part, ++r->parts);
 	r->final = report->final;
 	for (size_t i = 0; i < report->n_controls; i++)
-		random = random || report->controls[i]->kind == ROLLCALL__CONTROL_KIND__CONTROL_KIND_RANDOM;
+		random = random ||
+			 report->controls[i]->kind == ROLLCALL__CONTROL_KIND__CONTROL_KIND_RANDOM;
 	for (size_t i = 0; i < report->n_answers; i++) {
 		const Rollcall__Answer *a = report->answers[i];
 
@@ -178,12 +185,25 @@ static void pump(struct run *r)
 }
 
 static const char *const replies[] = {
-	"250 ok\r\n", "250 2.1.5 ok\r\n", "550 5.1.1 unknown user\r\n", "550-5.1.1 no\r\n550 5.1.1 such user\r\n",
-	"450 4.2.0 Greylisted, see postgrey\r\n", "451 4.7.1 try again in 20 seconds\r\n", "452 4.5.3 Too many recipients\r\n",
-	"421 4.7.0 closing\r\n", "252 cannot verify\r\n", "503 5.5.1 sequence\r\n", "554 5.7.1 policy\r\n", "250-a\r\n250 b\r\n",
-	"450 4.3.2 Service currently unavailable\r\n", "552 5.2.2 full\r\n", "530 5.7.0 Must issue STARTTLS\r\n", "354 what\r\n",
+	"250 ok\r\n",
+	"250 2.1.5 ok\r\n",
+	"550 5.1.1 unknown user\r\n",
+	"550-5.1.1 no\r\n550 5.1.1 such user\r\n",
+	"450 4.2.0 Greylisted, see postgrey\r\n",
+	"451 4.7.1 try again in 20 seconds\r\n",
+	"452 4.5.3 Too many recipients\r\n",
+	"421 4.7.0 closing\r\n",
+	"252 cannot verify\r\n",
+	"503 5.5.1 sequence\r\n",
+	"554 5.7.1 policy\r\n",
+	"250-a\r\n250 b\r\n",
+	"450 4.3.2 Service currently unavailable\r\n",
+	"552 5.2.2 full\r\n",
+	"530 5.7.0 Must issue STARTTLS\r\n",
+	"354 what\r\n",
 };
-static const char *const oddities[] = { "x\r\n", "250-\r\n", "550-a\r\n551 b\r\n", "2", "\r\n", "250 ok\r\n250 ok\r\n421 bye\r\n" };
+static const char *const oddities[] = { "x\r\n", "250-\r\n", "550-a\r\n551 b\r\n",
+					"2",	 "\r\n",     "250 ok\r\n250 ok\r\n421 bye\r\n" };
 
 /* One thing happens. `wild`: how odd the world is, in percent. */
 static void happen(struct run *r, uint32_t wild)
@@ -202,8 +222,11 @@ static void happen(struct run *r, uint32_t wild)
 		switch (seed_below(&r->seed, 4)) {
 		case 0:
 			r->closing = false;
-			probe_on_closed(r->probe, seed_below(&r->seed, 2) ? ROLLCALL__FAILURE__FAILURE_CLOSED :
-									    ROLLCALL__FAILURE__FAILURE_REFUSED, r->now_ms);
+			probe_on_closed(r->probe,
+					seed_below(&r->seed, 2)
+					    ? ROLLCALL__FAILURE__FAILURE_CLOSED
+					    : ROLLCALL__FAILURE__FAILURE_REFUSED,
+					r->now_ms);
 			break;
 		case 1:
 			if (probe_deadline(r->probe) > r->now_ms)
@@ -223,7 +246,8 @@ static void happen(struct run *r, uint32_t wild)
 		r->due--;
 		r->now_ms += seed_below(&r->seed, 50);
 		if (strstr(probe_doing(r->probe), "EHLO"))
-			line = seed_below(&r->seed, 4) ? "250-mx\r\n250 PIPELINING\r\n" : "250 mx\r\n";
+			line =
+			    seed_below(&r->seed, 4) ? "250-mx\r\n250 PIPELINING\r\n" : "250 mx\r\n";
 		else if (strstr(probe_doing(r->probe), "MAIL") && seed_below(&r->seed, 10))
 			line = "250 ok\r\n";
 		else
@@ -301,10 +325,14 @@ static void a_probe_is_small(void **state)
 	struct run r = { .now_ms = 5000 };
 	static const char *const server[] = {
 		"220 mx1.d.test ESMTP Postfix (Debian/GNU)\r\n",
-		"250-mx1.d.test\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250-VRFY\r\n250-ETRN\r\n250-STARTTLS\r\n"
-		"250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n250 CHUNKING\r\n",
-		"250 2.1.0 Ok\r\n", "250 2.1.5 Ok\r\n",
-		"550 5.1.1 <brenatol73@d.test>: Recipient address rejected: User unknown in local recipient table\r\n",
+		"250-mx1.d.test\r\n250-PIPELINING\r\n250-SIZE "
+		"10240000\r\n250-VRFY\r\n250-ETRN\r\n250-STARTTLS\r\n"
+		"250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n250 "
+		"CHUNKING\r\n",
+		"250 2.1.0 Ok\r\n",
+		"250 2.1.5 Ok\r\n",
+		"550 5.1.1 <brenatol73@d.test>: Recipient address rejected: User unknown in local "
+		"recipient table\r\n",
 		"221 2.0.0 Bye\r\n",
 	};
 
@@ -312,13 +340,15 @@ static void a_probe_is_small(void **state)
 	r.probe = probe_new(&config, &identity, make_shard(1, 1), 1, r.now_ms, 0);
 	assert_non_null(r.probe);
 	pump(&r);
-	print_message("at the start: %zu octets, of them the probe itself %zu\n", probe_memory(r.probe), sizeof(struct probe));
+	print_message("at the start: %zu octets, of them the probe itself %zu\n",
+		      probe_memory(r.probe), sizeof(struct probe));
 	probe_on_connected(r.probe, r.now_ms);
 	for (size_t i = 0; i < sizeof(server) / sizeof(*server); i++) {
 		probe_on_data(r.probe, server[i], strlen(server[i]), r.now_ms);
 		pump(&r);
 		if (i == 4)
-			print_message("before QUIT is answered: %zu octets\n", probe_memory(r.probe));
+			print_message("before QUIT is answered: %zu octets\n",
+				      probe_memory(r.probe));
 	}
 	print_message("at the end: %zu octets\n", probe_memory(r.probe));
 	assert_true(r.done);

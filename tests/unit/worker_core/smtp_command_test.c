@@ -18,7 +18,7 @@ static const struct {
 	{ "ann", 3, true, true },
 	{ "first.last", 10, true, true },
 	{ "a+b=c/d?e'f`g{h|i}j~k^l_m", 25, true, true },
-	{ "a..b", 4, true, true },          /* docomo has them */
+	{ "a..b", 4, true, true }, /* docomo has them */
 	{ ".a.", 3, true, true },
 	{ "=cmd", 4, true, true },
 	{ "\"a b\"", 5, true, true },
@@ -59,8 +59,10 @@ static void local_parts_are_legal_or_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(locals) / sizeof(*locals); i++) {
-		assert_int_equal(smtp_command_local_ok(locals[i].local, locals[i].len, false), locals[i].ascii);
-		assert_int_equal(smtp_command_local_ok(locals[i].local, locals[i].len, true), locals[i].utf8);
+		assert_int_equal(smtp_command_local_ok(locals[i].local, locals[i].len, false),
+				 locals[i].ascii);
+		assert_int_equal(smtp_command_local_ok(locals[i].local, locals[i].len, true),
+				 locals[i].utf8);
 	}
 	memset(longest, 'a', sizeof(longest));
 	assert_true(smtp_command_local_ok(longest, SMTP_LOCAL_MAX, false));
@@ -94,8 +96,10 @@ static void no_single_octet_breaks_a_line(void **state)
 static void a_group_reads_as_the_rfc_has_it(void **state)
 {
 	static const char want[] = "EHLO probe.example.net\r\nHELO [192.0.2.1]\r\nSTARTTLS\r\n"
-				   "MAIL FROM:<verify@probe.example.net>\r\nRCPT TO:<ann@d.test>\r\nRCPT TO:<\"a b\"@d.test>\r\n"
-				   "RSET\r\nMAIL FROM:<>\r\nMAIL FROM:<v@p.test> SMTPUTF8\r\nRCPT TO:<m\xc3\xbc@d.test>\r\nQUIT\r\n";
+				   "MAIL FROM:<verify@probe.example.net>\r\nRCPT "
+				   "TO:<ann@d.test>\r\nRCPT TO:<\"a b\"@d.test>\r\n"
+				   "RSET\r\nMAIL FROM:<>\r\nMAIL FROM:<v@p.test> SMTPUTF8\r\nRCPT "
+				   "TO:<m\xc3\xbc@d.test>\r\nQUIT\r\n";
 	struct rc_arena *arena = rc_arena_new(0);
 	struct smtp_command c;
 

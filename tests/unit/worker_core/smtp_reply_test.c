@@ -1,4 +1,5 @@
-/* Replies in one table, each cut at every boundary: what comes of them must not depend on how they arrived. */
+/* Replies in one table, each cut at every boundary: what comes of them must not depend on how they
+ * arrived. */
 #include "worker/core/smtp_reply.h"
 
 #include <setjmp.h>
@@ -17,10 +18,11 @@ static const struct {
 	int result;
 	unsigned code;
 	const char *enhanced, *text;
-	size_t left;  /* octets of what follows the reply */
+	size_t left; /* octets of what follows the reply */
 } table[] = {
 	{ "RFC 5321, 4.2: one line", "250 OK\r\n", 1, 250, "", "OK", 0 },
-	{ "RFC 5321, 4.2.1: many lines", "250-a\r\n250-b c\r\n250 d\r\n", 1, 250, "", "a\nb c\nd", 0 },
+	{ "RFC 5321, 4.2.1: many lines", "250-a\r\n250-b c\r\n250 d\r\n", 1, 250, "", "a\nb c\nd",
+	  0 },
 	{ "RFC 5321, 4.2: the code alone", "220\r\n", 1, 220, "", "", 0 },
 	{ "the code alone, bare LF", "220\n", 1, 220, "", "", 0 },
 	{ "an empty text", "220 \r\n", 1, 220, "", "", 0 },
@@ -28,10 +30,13 @@ static const struct {
 	{ "bare LF ends a line", "550-no\n550 one\n", 1, 550, "", "no\none", 0 },
 	{ "CR alone does not", "250 a\rb\r\n", 1, 250, "", "a\rb", 0 },
 	{ "two CR before LF", "250 a\r\r\n", 1, 250, "", "a\r", 0 },
-	{ "RFC 3463: an enhanced status", "550 5.1.1 No such user\r\n", 1, 550, "5.1.1", "No such user", 0 },
+	{ "RFC 3463: an enhanced status", "550 5.1.1 No such user\r\n", 1, 550, "5.1.1",
+	  "No such user", 0 },
 	{ "on each line", "550-5.1.1 No\r\n550 5.1.1 user\r\n", 1, 550, "5.1.1", "No\nuser", 0 },
-	{ "on the second line only", "550-Sorry\r\n550 5.7.1 blocked\r\n", 1, 550, "5.7.1", "Sorry\nblocked", 0 },
-	{ "two of them: the first", "550-5.1.1 a\r\n550 5.7.1 b\r\n", 1, 550, "5.1.1", "a\n5.7.1 b", 0 },
+	{ "on the second line only", "550-Sorry\r\n550 5.7.1 blocked\r\n", 1, 550, "5.7.1",
+	  "Sorry\nblocked", 0 },
+	{ "two of them: the first", "550-5.1.1 a\r\n550 5.7.1 b\r\n", 1, 550, "5.1.1", "a\n5.7.1 b",
+	  0 },
 	{ "without text", "250 2.1.5\r\n", 1, 250, "2.1.5", "", 0 },
 	{ "three digits", "451 4.7.650 busy\r\n", 1, 451, "4.7.650", "busy", 0 },
 	{ "of another class", "550 4.1.1 x\r\n", 1, 550, "", "4.1.1 x", 0 },
@@ -40,7 +45,8 @@ static const struct {
 	{ "two parts are none", "550 5.1 x\r\n", 1, 550, "", "5.1 x", 0 },
 	{ "an IP address is none", "550 5.6.7.8 blocked\r\n", 1, 550, "", "5.6.7.8 blocked", 0 },
 	{ "empty parts are none", "550 5..1 x\r\n", 1, 550, "", "5..1 x", 0 },
-	{ "a long number is text", "550 5.123456789012345 x\r\n", 1, 550, "", "5.123456789012345 x", 0 },
+	{ "a long number is text", "550 5.123456789012345 x\r\n", 1, 550, "", "5.123456789012345 x",
+	  0 },
 	{ "two blanks", "550 5.1.1  x\r\n", 1, 550, "5.1.1", " x", 0 },
 	{ "control octets are kept", "550 a\x1b\x07z\r\n", 1, 550, "", "a\x1b\x07z", 0 },
 	{ "octets over 127 are kept", "550 \xe9\xff\r\n", 1, 550, "", "\xe9\xff", 0 },
@@ -87,7 +93,8 @@ static void replies_do_not_depend_on_how_they_arrive(void **state)
 			result = smtp_reply_parse(&r, table[i].octets, cut, &used);
 			if (result == 0) {
 				assert_int_equal(used, cut);
-				result = smtp_reply_parse(&r, table[i].octets + used, len - used, &more);
+				result =
+				    smtp_reply_parse(&r, table[i].octets + used, len - used, &more);
 			}
 			check(i, &r, result);
 			if (result == 1)
