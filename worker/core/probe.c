@@ -82,8 +82,16 @@ void rcpt_set_state(struct probe *p, struct probe_rcpt *r, enum rcpt_state state
 			p->rcpts[p->last].next = at;
 		p->last = at;
 	}
-	if (state == RCPT_READY && p->counts[RCPT_READY] == 0)
-		p->ready_ms = now_ms;
+	if (state == RCPT_READY) {
+		r->next = PROBE_NOBODY;
+		if (p->ready_last == PROBE_NOBODY) {
+			p->ready_first = at;
+			p->ready_ms = now_ms;
+		} else {
+			p->rcpts[p->ready_last].next = at;
+		}
+		p->ready_last = at;
+	}
 	p->counts[state]++;
 	r->state = (uint8_t)state;
 }
@@ -223,7 +231,7 @@ struct probe *probe_new(const struct probe_config *config, const struct probe_id
 	p->started_ms = now_ms;
 	p->wall_ms = wall_ms;
 	p->rcpt_n = (uint16_t)shard->n_recipients;
-	p->first = p->last = PROBE_NOBODY;
+	p->first = p->last = p->ready_first = p->ready_last = PROBE_NOBODY;
 	if (!take_memory(p)) {
 		rc_arena_free(p->arena);
 		free(p);
@@ -247,6 +255,7 @@ struct probe *probe_new(const struct probe_config *config, const struct probe_id
 		r->from = shard->recipients[i];
 		r->answer.uid = r->from->uid;
 		r->answer.attempt = r->from->attempt;
+		p->some_utf8 = p->some_utf8 || r->from->smtputf8;
 		rcpt_set_state(p, r, RCPT_PENDING, now_ms);
 	}
 	p->resolve_mx = shard->n_mx == 0;
@@ -352,9 +361,12 @@ static int start_talking(struct probe *p, uint64_t now_ms, struct probe_todo *to
 		close_and(p, PLANNING, now_ms);
 		return 0;
 	}
-	p->provider = p->config->providers
-			  ? rc_providers_match(p->config->providers, host, p->shard->domain)
-			  : NULL;
+	/* A host keeps its name's address for the shard's life: the next session need not look
+	 * again. */
+	if (p->config->providers && host != p->provider_host) {
+		p->provider = rc_providers_match(p->config->providers, host, p->shard->domain);
+		p->provider_host = host;
+	}
 	p->probing = true;
 	smtp_session_start(&p->session, now_ms);
 	set_state(p, TALKING, now_ms);

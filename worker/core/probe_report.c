@@ -53,7 +53,8 @@ struct probe_talk *probe_talk_new(struct probe *p, const char *host, const struc
 	else
 		p->talks = talk;
 	p->talks_last = talk;
-	p->talk_n++;
+	if (!p->talks_new)
+		p->talks_new = talk;
 	return talk;
 }
 
@@ -167,6 +168,23 @@ static void add_controls(struct probe *p)
 	r->controls = p->part_controls;
 }
 
+/* Connections that led nowhere belong to the story too; the one under way only where an answer
+ * names it. */
+static void add_sessions(struct probe *p)
+{
+	struct probe_talk *end = p->probing ? p->talk : NULL;
+	size_t most = p->counts[RCPT_READY] + (size_t)CONTROLS;
+
+	for (struct probe_talk *t = p->talks_new; t && t != end; t = t->next)
+		most++;
+	/* Without memory the answers go without their conversations. */
+	if (p->talks)
+		p->report.sessions = rc_arena_alloc(p->arena, most * sizeof(*p->report.sessions));
+	for (; p->talks_new && p->talks_new != end; p->talks_new = p->talks_new->next)
+		if (p->talks_new->part == 0)
+			place(p, p->talks_new);
+}
+
 const Rollcall__Report *probe_part(struct probe *p, bool final, uint64_t now_ms)
 {
 	const struct probe_identity *id = p->identity;
@@ -186,24 +204,17 @@ const Rollcall__Report *probe_part(struct probe *p, bool final, uint64_t now_ms)
 	r->helo = (char *)id->helo;
 	r->mail_from = (char *)id->mail_from;
 	r->reported_at_ms = probe_wall(p, now_ms);
-	if (p->talk_n)
-		/* Without memory the answers go without their conversations. */
-		r->sessions = rc_arena_alloc(p->arena, p->talk_n * sizeof(*r->sessions));
-
-	/* Connections that led nowhere belong to the story too. */
-	for (struct probe_talk *t = p->talks; t; t = t->next)
-		if (t->part == 0 && (t != p->talk || !p->probing))
-			place(p, t);
+	add_sessions(p);
 	r->answers = p->part_answers;
-	for (uint16_t i = 0; i < p->rcpt_n && p->counts[RCPT_READY]; i++) {
-		struct probe_rcpt *rcpt = &p->rcpts[i];
+	while (p->ready_first != PROBE_NOBODY) {
+		struct probe_rcpt *rcpt = &p->rcpts[p->ready_first];
 
-		if (rcpt->state != RCPT_READY)
-			continue;
+		p->ready_first = rcpt->next;
 		rcpt->answer.session = place(p, rcpt->talk);
 		r->answers[r->n_answers++] = &rcpt->answer;
 		rcpt_set_state(p, rcpt, RCPT_REPORTED, now_ms);
 	}
+	p->ready_last = PROBE_NOBODY;
 	add_controls(p);
 	if (p->health_known) {
 		p->health.mx_group = p->shard->mx_group;

@@ -205,7 +205,7 @@ void probe_round_plan(struct probe *p, uint64_t now_ms)
 		return;
 	}
 	if (!smtp_session_mailed(&p->session)) {
-		p->utf8 = p->session.smtputf8 && needs_utf8(p);
+		p->utf8 = p->session.smtputf8 && p->some_utf8 && needs_utf8(p);
 		smtp_session_mail(&p->session, p->identity->mail_from, p->utf8);
 		if (!pipelining) {
 			smtp_session_flush(&p->session, now_ms);

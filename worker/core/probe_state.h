@@ -99,6 +99,7 @@ struct probe {
 	const struct probe_identity *identity;
 	Rollcall__Shard *shard;
 	struct rc_arena *arena;
+	const char *provider_host;	    /* whose `provider` is */
 	const struct rc_provider *provider; /* of the host spoken to; NULL: nobody known */
 	struct mx_plan plan;
 	struct smtp_session session;
@@ -111,6 +112,7 @@ struct probe {
 	bool no_memory;
 	bool starved;
 	bool backed_off; /* it asked us to slow down */
+	bool some_utf8;	 /* a recipient needs SMTPUTF8 */
 	bool resolve_mx; /* the MX set came without the shard */
 
 	uint64_t seed;
@@ -123,7 +125,8 @@ struct probe {
 
 	struct probe_rcpt *rcpts;
 	uint16_t counts[RCPT_STATES];
-	uint16_t first, last; /* the line of the pending ones */
+	uint16_t first, last;		  /* the line of the pending ones */
+	uint16_t ready_first, ready_last; /* the ready ones: the same links, they are never both */
 	struct probe_control controls[CONTROLS];
 	uint16_t *group; /* whom the RCPTs of the group are for: index, or rcpt_n + control */
 	uint16_t rcpt_n;
@@ -162,8 +165,8 @@ struct probe {
 
 	/* parts */
 	struct probe_talk *talks, *talks_last;
-	uint32_t talk_n;
-	uint64_t ready_ms; /* since when an answer waits for its part */
+	struct probe_talk *talks_new; /* the first that no part has had */
+	uint64_t ready_ms;	      /* since when an answer waits for its part */
 	Rollcall__Report report;
 	Rollcall__LaneHealth health;
 	bool health_known;
