@@ -245,8 +245,8 @@ static void on_broker_wait(uv_timer_t *timer)
 	if (worker->ever_connected)
 		return;
 	worker->result = rc_error_set(worker->err, RC_UNAVAILABLE,
-				      "no Kafka broker answers at %s; start it or set ROLLCALL_BROKERS",
-				      worker->config->brokers);
+				      "no Kafka broker answers at %s within %lld s; start it or set ROLLCALL_BROKERS",
+				      worker->config->brokers, (long long)worker->config->broker_wait_ms / 1000);
 	end_loop(worker);
 }
 
