@@ -99,6 +99,7 @@ CREATE TABLE job_domain (
 	resolution   bytea,              -- the Resolution message
 	-- the harvest guard's memory (coordinator/core/harvest.h)
 	harvest      bytea,
+	rejects_all  boolean NOT NULL DEFAULT false,  -- a row of it was called so: its fellows follow
 	held_at      timestamptz,        -- harvest guard tripped: nothing more is sent
 	PRIMARY KEY (job, domain_no)
 );
@@ -191,7 +192,7 @@ CREATE TABLE shard (
 -- The dispatcher walks a job's queue in turns over its MX groups, so that one slow provider does not stand before the others.
 CREATE INDEX shard_queued ON shard (lane, job, class, mx_group, id) WHERE state = 0;
 CREATE INDEX shard_sent ON shard (lane, sent_at) WHERE state = 1;
-CREATE INDEX shard_held ON shard (job, domain_no) WHERE state = 3;
+CREATE INDEX shard_open ON shard (job, domain_no) WHERE state IN (0, 1, 3);
 CREATE INDEX shard_job ON shard (job);
 
 CREATE TABLE report (

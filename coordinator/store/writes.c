@@ -44,7 +44,7 @@ struct writes *writes_new(void)
 	batch_init(&w->shards, 9);
 	batch_init(&w->reports, 4);
 	batch_init(&w->shards_done, 1);
-	batch_init(&w->harvest, 3);
+	batch_init(&w->harvest, 4);
 	batch_init(&w->held, 2);
 	batch_init(&w->controls, 5);
 	batch_init(&w->resolutions, 4);
@@ -236,11 +236,13 @@ void writes_shard_done(struct writes *w, uint64_t shard)
 	batch_int(&w->shards_done, (int64_t)shard);
 }
 
-void writes_harvest(struct writes *w, int64_t job, int32_t domain_no, const void *memory, size_t len, bool tripped)
+void writes_harvest(struct writes *w, int64_t job, int32_t domain_no, const void *memory, size_t len, bool tripped,
+		    bool rejects_all)
 {
 	batch_int(&w->harvest, job);
 	batch_int(&w->harvest, domain_no);
 	batch_bytes(&w->harvest, memory, len);
+	batch_bool(&w->harvest, rejects_all);
 	if (tripped) {
 		batch_int(&w->held, job);
 		batch_int(&w->held, domain_no);
@@ -299,7 +301,7 @@ static const char deferred_sql[] =
 	" $8::timestamptz[], $9::int[], $10::text[], $11::text[], $12::text[], $13::boolean[], $14::smallint[], $15::smallint[],"
 	" $16::text[], $17::bigint[], $18::int[], $19::bigint[])"
 	" ON CONFLICT (job, uid) DO UPDATE SET attempt = excluded.attempt, tries = excluded.tries, reason = excluded.reason,"
-	" due_at = excluded.due_at, lane = excluded.lane, mx_host = coalesce(excluded.mx_host, d.mx_host),"
+	" first_at = excluded.first_at, due_at = excluded.due_at, lane = excluded.lane, mx_host = coalesce(excluded.mx_host, d.mx_host),"
 	" mx_address = coalesce(excluded.mx_address, d.mx_address), control_local = excluded.control_local,"
 	" need_control = excluded.need_control, idle = excluded.idle, smtp_code = coalesce(excluded.smtp_code, d.smtp_code),"
 	" enhanced = coalesce(excluded.enhanced, d.enhanced), evidence_shard = coalesce(excluded.evidence_shard, d.evidence_shard),"
@@ -356,8 +358,8 @@ enum rc_status writes_flush(struct writes *w, struct db *db, int counter, struct
 		status = batch_flush(&w->shards, db, shards_sql, DB_NONE, NULL, err);
 	if (status == RC_OK)
 		status = batch_flush(&w->harvest, db,
-				     "UPDATE job_domain d SET harvest = u.memory"
-				     " FROM unnest($1::bigint[], $2::int[], $3::bytea[]) AS u(job, domain_no, memory)"
+				     "UPDATE job_domain d SET harvest = u.memory, rejects_all = d.rejects_all OR u.rejects_all"
+				     " FROM unnest($1::bigint[], $2::int[], $3::bytea[], $4::boolean[]) AS u(job, domain_no, memory, rejects_all)"
 				     " WHERE d.job = u.job AND d.domain_no = u.domain_no",
 				     DB_NONE, NULL, err);
 	if (status == RC_OK)

@@ -96,8 +96,10 @@ void writes_domain(struct writes *w, const struct write_domain *domain);
 void writes_shard(struct writes *w, const struct write_shard *shard);
 void writes_report(struct writes *w, uint64_t shard, uint32_t attempt, uint32_t part, const void *body, size_t len);
 void writes_shard_done(struct writes *w, uint64_t shard);
-/* The guard's memory of a domain; `tripped`: held from now on, its queued shards too. */
-void writes_harvest(struct writes *w, int64_t job, int32_t domain_no, const void *memory, size_t len, bool tripped);
+/* What a job remembers of a domain: the guard's memory (`tripped`: held from now on, its queued shards too), and whether it was
+ * seen to reject everybody. */
+void writes_harvest(struct writes *w, int64_t job, int32_t domain_no, const void *memory, size_t len, bool tripped,
+		    bool rejects_all);
 /* What a probe taught of a domain: control 0: nothing new. */
 void writes_known_control(struct writes *w, const char *domain, int control, int64_t control_at_ms, int64_t control_lane,
 			  int64_t accepted_at_ms);

@@ -1,0 +1,100 @@
+/*
+ * leader_parts - the leader's inside, shared by its four files only: leader.c (leadership, broker, timing), leader_lanes.c (hellos
+ * and grants), leader_send.c (queues, dispatch, messages), leader_jobs.c (look-ups, deadlines, ends). One thread.
+ */
+#ifndef COORDINATOR_LEADER_PARTS_H
+#define COORDINATOR_LEADER_PARTS_H
+
+#include <librdkafka/rdkafka.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/buf.h"
+#include "common/kafka/envelope.h"
+#include "coordinator/broker.h"
+#include "coordinator/context.h"
+#include "coordinator/core/dispatch.h"
+#include "coordinator/store/db.h"
+#include "coordinator/store/groups.h"
+#include "coordinator/store/lease.h"
+#include "coordinator/store/writes.h"
+
+enum { LEADER_CURSORS_MAX = 4096, LEADER_GROUP_MAX = 272, LEADER_PARTITIONS_MAX = 256 };
+
+/* Where the walk through one queue stands. */
+struct cursor {
+	uint32_t lane;
+	int64_t job;
+	int class;
+	uint64_t id;
+	char group[LEADER_GROUP_MAX];
+	bool used;
+};
+
+struct leader {
+	const struct context *context;
+	pthread_t thread;
+	struct db *db;
+	uint64_t db_generation;      /* of the connection that holds the lock; 0: none */
+	struct writes *writes;
+	struct groups *groups;
+	struct rc_arena *arena;      /* of one sending */
+
+	/* Kafka */
+	struct broker broker;
+	struct rc_seal *seal;
+	rd_kafka_t *producer, *control;
+	int generation;              /* of the broker; 0: not known yet */
+	char identity[BROKER_IDENTITY_MAX];
+	int32_t shard_partitions, report_partitions;
+	bool broker_well;
+	struct rc_buf unsent;        /* array of shards whose delivery failed */
+
+	/* What a new leader waits for before it sends again what was out: the sink at these offsets. */
+	bool taking_over;
+	uint64_t takeover_until_ms;
+	int64_t ends[LEADER_PARTITIONS_MAX];
+
+	struct lease_lane *lanes;
+	size_t lane_count;
+	uint32_t next_lane;          /* for resolve shards */
+
+	struct dispatch *dispatch;
+	struct cursor *cursors;
+	size_t cursor_count;
+
+	uint64_t bell_seen;
+	uint64_t at_ms[8];           /* monotonic: when each chore was done last */
+};
+
+static inline bool leader_leads(const struct leader *leader)
+{
+	return leader->db_generation != 0 && db_alive(leader->db) && db_generation(leader->db) == leader->db_generation;
+}
+
+/* leader_lanes.c */
+/* Reads hellos that have arrived and answers them. */
+enum rc_status leader_hellos(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
+/* Opens and closes lanes for dispatch by their leases, and tells readiness. */
+void leader_lanes_refresh(struct leader *leader);
+/* What waits for lanes that nobody offers any more. */
+enum rc_status leader_lanes_move(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
+/* A lane under a lease of this generation, in turns; false: none. */
+bool leader_any_lane(struct leader *leader, uint32_t *ret_lane);
+
+/* leader_send.c */
+enum rc_status leader_refill(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status leader_dispatch(struct leader *leader, size_t *ret_sent, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status leader_landed(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status leader_heal(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status leader_unsend(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
+
+/* leader_jobs.c */
+enum rc_status leader_lookups(struct leader *leader, size_t *ret_count, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status leader_due(struct leader *leader, int64_t *ret_rows, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status leader_finish_jobs(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status leader_sweep(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
+
+#endif

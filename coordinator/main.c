@@ -1,0 +1,366 @@
+/*
+ * rollcall-coordinator - serves the API, plans lists, sends shards, keeps results.
+ *
+ * `rollcall-coordinator` serves until SIGTERM or SIGINT; `migrate` brings the schema up and ends; `key` makes an API key,
+ * prints it once and ends. What is wrong at start is one sentence and exit status 1; a wrong option is 2.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/options.h"
+#include "coordinator/broker.h"
+#include "coordinator/context.h"
+#include "coordinator/http/http_server.h"
+#include "coordinator/leader.h"
+#include "coordinator/planner.h"
+#include "coordinator/sink.h"
+#include "coordinator/store/db.h"
+#include "coordinator/store/keys.h"
+#include "coordinator/store/migrate.h"
+
+enum { EXIT_WRONG = 1, EXIT_USAGE = 2 };
+
+static const char usage[] = "rollcall-coordinator [OPTIONS] [migrate | key --role read|submit|admin [--name NAME]]";
+
+/* What `key` takes besides the options of the service. */
+struct key_request {
+	const char *role, *name, *tenant, *client;
+};
+
+static int say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static int say(const char *format, ...)
+{
+	va_list args;
+
+	fputs("rollcall-coordinator: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return EXIT_WRONG;
+}
+
+/* ------------------------------------------------------------------------------------------------ rules */
+
+/* Installed: PREFIX/bin beside PREFIX/share. In a build: build/PRESET/bin in the source tree. */
+static void find_rules(const struct config *config, char out[PATH_MAX])
+{
+	static const char *const beside[] = { "../share/rollcall/data", "../../../data" };
+	char program[PATH_MAX], file[PATH_MAX + 64];
+	ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
+	char *slash;
+
+	if (config->rules_dir) {
+		snprintf(out, PATH_MAX, "%s", config->rules_dir);
+		return;
+	}
+	program[len > 0 ? len : 0] = '\0';
+	slash = strrchr(program, '/');
+	if (slash)
+		*slash = '\0';
+	for (size_t i = 0; i < sizeof(beside) / sizeof(*beside); i++) {
+		snprintf(file, sizeof(file), "%s/%s/replies", program, beside[i]);
+		snprintf(out, PATH_MAX, "%.3900s/%s", program, beside[i]);
+		if (access(file, R_OK) == 0)
+			return;
+	}
+}
+
+static enum rc_status context_load(struct context *context, const struct config *config, struct rc_error *err)
+{
+	char rules[PATH_MAX];
+	enum rc_status status;
+
+	find_rules(config, rules);
+	context->config = config;
+	status = rc_rules_load(rules, &context->rules, err);
+	if (status == RC_OK)
+		status = rc_providers_load(rules, &context->providers, err);
+	if (status == RC_OK)
+		status = scores_load(rules, &context->scores, err);
+	if (status == RC_OK)
+		status = lists_load(rules, &context->lists, err);
+	if (status == RC_OK)
+		status = schedule_parse(config->retry_schedule, (uint32_t)config->time_scale, &context->schedule, err);
+	if (status != RC_OK)
+		return status;
+	context->planner_bell = bell_new();
+	context->leader_bell = bell_new();
+	context->sink_bell = bell_new();
+	context->readiness = readiness_new();
+	if (!context->planner_bell || !context->leader_bell || !context->sink_bell || !context->readiness)
+		return rc_error_set(err, RC_NO_MEMORY, "no memory to start with");
+	return RC_OK;
+}
+
+static void context_free(struct context *context)
+{
+	bell_free(context->planner_bell);
+	bell_free(context->leader_bell);
+	bell_free(context->sink_bell);
+	readiness_free(context->readiness);
+	lists_free(context->lists);
+	scores_free(context->scores);
+	rc_providers_free(context->providers);
+	rc_rules_free(context->rules);
+}
+
+/* ------------------------------------------------------------------------------------------------ start */
+
+/* By rename, so that nobody reads half of it. */
+static enum rc_status write_file(const char *path, const char *line, struct rc_error *err)
+{
+	char next[PATH_MAX];
+	FILE *file;
+
+	snprintf(next, sizeof(next), "%s.new", path);
+	file = fopen(next, "we");
+	if (!file || fprintf(file, "%s\n", line) < 0 || fclose(file) != 0 || rename(next, path) != 0)
+		return rc_error_set(err, RC_DENIED, "%s cannot be written: %s; check ROLLCALL_URL_FILE", path, strerror(errno));
+	return RC_OK;
+}
+
+static enum rc_status wait_for_broker(const struct config *config, struct rc_error *err)
+{
+	uint64_t end_ms = rc_clock_mono_ms() + (uint64_t)config->broker_wait_ms;
+	struct broker broker;
+	enum rc_status status;
+	bool changed;
+
+	broker_init(&broker, &config->kafka);
+	for (;;) {
+		uint64_t now_ms = rc_clock_mono_ms();
+		int left_ms = now_ms < end_ms ? (int)(end_ms - now_ms) : 0;
+
+		status = broker_look(&broker, now_ms, &changed, err);
+		if (status == RC_OK)
+			status = rc_kafka_reachable(&broker.settings, left_ms < 100 ? 100 : left_ms > 2000 ? 2000 : left_ms, err);
+		if (status != RC_UNAVAILABLE || rc_clock_mono_ms() >= end_ms)
+			break;
+		usleep(100000);
+	}
+	if (status == RC_OK)
+		return RC_OK;
+	return rc_error_set(err, status, "%.600s; check ROLLCALL_BROKERS (--brokers, now %.200s) and that a broker runs there", err->text,
+			    config->kafka.brokers);
+}
+
+static enum rc_status prepare_database(const struct context *context, struct rc_error *err)
+{
+	const struct config *config = context->config;
+	enum rc_status status;
+	struct db *db;
+	int applied = 0;
+
+	status = db_open(config->database, "rollcall-coordinator", config->database_wait_ms, &db, err);
+	if (status != RC_OK)
+		return status;
+	status = migrate_up(db, &applied, err);
+	if (status == RC_OK && config->key_file)
+		status = keys_first(db, config->key_file, err);
+	db_close(db);
+	if (status == RC_OK && applied > 0)
+		rc_log(RC_LOG_INFO, "schema_migrated", "steps=%d version=%d", applied, migrate_known());
+	if (status == RC_OK)
+		readiness_set(context->readiness, READINESS_SCHEMA, READINESS_MAIN, NULL);
+	return status;
+}
+
+static void wait_for_signal(const sigset_t *signals)
+{
+	int number = 0;
+
+	while (sigwait(signals, &number) != 0)
+		;
+	rc_log(RC_LOG_INFO, "stopping", "signal=%s", strsignal(number));
+}
+
+static int serve(const struct config *config)
+{
+	struct context context = { 0 };
+	struct http_server *http = NULL;
+	struct planner *planner = NULL;
+	struct leader *leader = NULL;
+	struct sink *sink = NULL;
+	struct rc_error err;
+	enum rc_status status;
+	sigset_t signals;
+
+	/* Threads inherit this: signals are main's alone. */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+
+	status = context_load(&context, config, &err);
+	if (status == RC_OK) {
+		/* The port first: it costs nothing to ask for, and /readyz can say what the rest waits for. */
+		const struct http_server_params params = { .listen = config->listen,
+							   .database = config->database,
+							   .planner_bell = context.planner_bell,
+							   .leader_bell = context.leader_bell,
+							   .readiness = context.readiness };
+
+		status = prepare_database(&context, &err);
+		if (status == RC_OK)
+			status = http_server_start(&params, &http, &err);
+	}
+	if (status == RC_OK)
+		status = wait_for_broker(config, &err);
+	if (status == RC_OK)
+		status = planner_start(&context, &planner, &err);
+	if (status == RC_OK)
+		status = leader_start(&context, &leader, &err);
+	if (status == RC_OK)
+		status = sink_start(&context, &sink, &err);
+	if (status == RC_OK) {
+		char url[HTTP_ADDRESS_MAX + 8];
+
+		snprintf(url, sizeof(url), "http://%s", http_server_address(http));
+		rc_log(RC_LOG_INFO, "listening", "url=%s version=" ROLLCALL_VERSION, url);
+		if (config->url_file)
+			status = write_file(config->url_file, url, &err);
+	}
+	if (status == RC_OK)
+		wait_for_signal(&signals);
+	else
+		say("%s", err.text);
+	if (context.readiness) {
+		bell_stop(context.planner_bell);
+		bell_stop(context.leader_bell);
+		bell_stop(context.sink_bell);
+	}
+	http_server_stop(http);
+	planner_stop(planner);
+	leader_stop(leader);
+	sink_stop(sink);
+	context_free(&context);
+	return status == RC_OK ? 0 : EXIT_WRONG;
+}
+
+/* ------------------------------------------------------------------------------------------------ commands */
+
+static int migrate(const struct config *config)
+{
+	struct rc_error err;
+	struct db *db;
+	int applied = 0;
+
+	if (db_open(config->database, "rollcall-migrate", config->database_wait_ms, &db, &err) != RC_OK)
+		return say("%s", err.text);
+	if (migrate_up(db, &applied, &err) != RC_OK) {
+		db_close(db);
+		return say("%s", err.text);
+	}
+	db_close(db);
+	printf("schema version %d, %d step%s made now\n", migrate_known(), applied, applied == 1 ? "" : "s");
+	return 0;
+}
+
+static int make_key(const struct config *config, const struct key_request *request)
+{
+	char key[KEY_TEXT_MAX];
+	struct rc_error err;
+	enum rc_status status;
+	struct db *db;
+
+	if (!request->role || key_role_find(request->role) == 0) {
+		say("key needs --role read, --role submit or --role admin");
+		return EXIT_USAGE;
+	}
+	if (db_open(config->database, "rollcall-key", config->database_wait_ms, &db, &err) != RC_OK)
+		return say("%s", err.text);
+	status = migrate_up(db, NULL, &err);
+	if (status == RC_OK)
+		status = keys_create(db, request->tenant ? request->tenant : "default", request->client, key_role_find(request->role),
+				     request->name ? request->name : "", 0, key, &err);
+	db_close(db);
+	if (status != RC_OK)
+		return say("%s", err.text);
+	puts(key);
+	return 0;
+}
+
+/* Takes --role, --name, --tenant and --client out of argv: they are the command's, not the service's. */
+static int take_key_flags(int argc, char **argv, struct key_request *request)
+{
+	const struct {
+		const char *flag;
+		const char **value;
+	} flags[] = { { "--role", &request->role }, { "--name", &request->name }, { "--tenant", &request->tenant },
+		      { "--client", &request->client } };
+	int kept = 1;
+	bool is_key = false;
+
+	for (int i = 1; i < argc; i++)
+		is_key = is_key || strcmp(argv[i], "key") == 0;
+	if (!is_key)
+		return argc;
+	for (int i = 1; i < argc; i++) {
+		bool taken = false;
+
+		for (size_t k = 0; k < sizeof(flags) / sizeof(*flags) && !taken; k++) {
+			size_t len = strlen(flags[k].flag);
+
+			if (strncmp(argv[i], flags[k].flag, len) != 0 || (argv[i][len] != '\0' && argv[i][len] != '='))
+				continue;
+			*flags[k].value = argv[i][len] == '=' ? argv[i] + len + 1 : i + 1 < argc ? argv[++i] : "";
+			taken = true;
+		}
+		if (!taken)
+			argv[kept++] = argv[i];
+	}
+	argv[kept] = NULL;
+	return kept;
+}
+
+int main(int argc, char **argv)
+{
+	struct config config = { 0 };
+	struct key_request key = { 0 };
+	struct rc_options *options = NULL;
+	struct rc_error err;
+	enum rc_log_level level;
+	enum rc_status status;
+	int rest, exit_status;
+
+	argc = take_key_flags(argc, argv, &key);
+	status = rc_options_parse(config_table, "rollcall-coordinator", usage, argc, argv, &config, &options, &rest, &err);
+	if (status == RC_CONFLICT) {
+		rc_options_free(options);
+		return 0;
+	}
+	if (status != RC_OK) {
+		say("%s", err.text);
+		return EXIT_USAGE;
+	}
+	if (rc_log_level_parse(config.log_level, &level) != 0) {
+		say("--log-level is %s: it takes debug, info, warn or error (ROLLCALL_LOG_LEVEL)", config.log_level);
+		rc_options_free(options);
+		return EXIT_USAGE;
+	}
+	rc_log_init("rollcall-coordinator", level, config.log_addresses);
+	if (rest == argc) {
+		exit_status = serve(&config);
+	} else if (rest + 1 == argc && strcmp(argv[rest], "migrate") == 0) {
+		exit_status = migrate(&config);
+	} else if (rest + 1 == argc && strcmp(argv[rest], "key") == 0) {
+		exit_status = make_key(&config, &key);
+	} else {
+		say("there is no command %s; usage: %s", argv[rest], usage);
+		exit_status = EXIT_USAGE;
+	}
+	rc_options_free(options);
+	return exit_status;
+}
