@@ -30,7 +30,8 @@ bool request_flag(struct request *r, const char *name, bool *ret_value)
 	} else if (!strcasecmp(text, "false") || !strcasecmp(text, "no") || !strcmp(text, "0")) {
 		*ret_value = false;
 	} else {
-		reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter", "%s is true or false, not \"%.64s\"", name, text);
+		reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter",
+			      "%s is true or false, not \"%.64s\"", name, text);
 		return false;
 	}
 	return true;
@@ -67,7 +68,8 @@ void reply_text(struct request *r, unsigned status, const char *type, const char
 
 	if (r->response)
 		return;
-	response = MHD_create_response_from_buffer(len, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+	response =
+	    MHD_create_response_from_buffer(len, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
 	reply_response(r, status, response);
 	reply_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
 }
@@ -80,7 +82,8 @@ void reply_json(struct request *r, unsigned status, json_t *body)
 	if (text)
 		reply_text(r, status, "application/json", text, strlen(text));
 	else
-		reply_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no-memory", "the server is out of memory");
+		reply_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no-memory",
+			      "the server is out of memory");
 	free(text);
 }
 
@@ -112,7 +115,8 @@ static const char *status_title(unsigned status)
 	}
 }
 
-static void problem(struct request *r, unsigned status, const char *kind, const struct list_fault *fault, const char *detail)
+static void problem(struct request *r, unsigned status, const char *kind,
+		    const struct list_fault *fault, const char *detail)
 {
 	char type[80];
 	json_t *o;
@@ -121,8 +125,8 @@ static void problem(struct request *r, unsigned status, const char *kind, const 
 	if (r->response)
 		return;
 	snprintf(type, sizeof(type), "urn:rollcall:problem:%s", kind);
-	o = json_pack("{s:s, s:s, s:i, s:o}", "type", type, "title", status_title(status), "status", (int)status, "detail",
-		      json_safe(detail, strlen(detail)));
+	o = json_pack("{s:s, s:s, s:i, s:o}", "type", type, "title", status_title(status), "status",
+		      (int)status, "detail", json_safe(detail, strlen(detail)));
 	if (o && fault && fault->record) {
 		json_object_set_new(o, "record", json_integer((json_int_t)fault->record));
 		if (fault->row)
@@ -189,7 +193,8 @@ void reply_error(struct request *r, const struct rc_error *err)
 	unsigned status = error_status(err->status, &kind);
 
 	if (status >= 500 && !r->response)
-		rc_log(RC_LOG_WARN, "request_failed", "path=%s status=%u error=%s", r->route ? r->route->path : "-", status, err->text);
+		rc_log(RC_LOG_WARN, "request_failed", "path=%s status=%u error=%s",
+		       r->route ? r->route->path : "-", status, err->text);
 	problem(r, status, kind, NULL, err->text);
 }
 
@@ -202,7 +207,8 @@ void reply_fault(struct request *r, const struct list_fault *fault)
 		reply_error(r, &fault->error);
 		return;
 	}
-	problem(r, status, status == MHD_HTTP_BAD_REQUEST ? "bad-list" : kind, fault, fault->error.text);
+	problem(r, status, status == MHD_HTTP_BAD_REQUEST ? "bad-list" : kind, fault,
+		fault->error.text);
 }
 
 void ring(struct bell *bell)

@@ -1,8 +1,9 @@
 /*
- * api - what the calls of the HTTP API share: the request, its answer, its errors as RFC 9457 problems.
+ * api - what the calls of the HTTP API share: the request, its answer, its errors as RFC 9457
+ * problems.
  *
- * For coordinator/http only. A request belongs to its connection's thread. The first reply_*() counts; what comes after it is
- * ignored, so that a call may give up anywhere.
+ * For coordinator/http only. A request belongs to its connection's thread. The first reply_*()
+ * counts; what comes after it is ignored, so that a call may give up anywhere.
  */
 #ifndef ROLLCALL_COORDINATOR_HTTP_API_H
 #define ROLLCALL_COORDINATOR_HTTP_API_H
@@ -40,37 +41,40 @@ struct api {
 
 struct route {
 	const char *method;
-	const char *path;          /* "/v1/jobs/{id}/rows/{n}" */
-	enum key_role role;        /* 0: no key needed */
-	bool json_body;            /* the body is collected in `body`, at most API_BODY_MAX octets */
-	bool no_database;          /* answers without one */
-	void (*begin)(struct request *r);  /* before the body; NULL: nothing */
-	void (*data)(struct request *r, const char *data, size_t len);  /* NULL: the body is dropped */
-	void (*handle)(struct request *r); /* after the body */
-	const char *params[API_PARAMS_MAX];  /* of the query; any other is refused */
+	const char *path;   /* "/v1/jobs/{id}/rows/{n}" */
+	enum key_role role; /* 0: no key needed */
+	bool json_body;	    /* the body is collected in `body`, at most API_BODY_MAX octets */
+	bool no_database;   /* answers without one */
+	void (*begin)(struct request *r); /* before the body; NULL: nothing */
+	void (*data)(struct request *r, const char *data,
+		     size_t len);	    /* NULL: the body is dropped */
+	void (*handle)(struct request *r);  /* after the body */
+	const char *params[API_PARAMS_MAX]; /* of the query; any other is refused */
 };
 
 struct request {
 	struct api *api;
 	struct MHD_Connection *connection;
 	const struct route *route;
-	char id[64];               /* {id} */
-	int64_t n;                 /* {n} */
+	char id[64]; /* {id} */
+	int64_t n;   /* {n} */
 	struct key key;
-	struct db *db;             /* while the request is at work; NULL where the route needs none */
+	struct db *db; /* while the request is at work; NULL where the route needs none */
 	struct rc_buf body;
 	struct list_upload *upload;
-	struct MHD_Response *response;  /* the answer, once there is one */
+	struct MHD_Response *response; /* the answer, once there is one */
 	unsigned status;
-	struct rc_buf problem;     /* its body, where it is a problem: for a client that goes on sending */
-	uint64_t dropped;          /* octets of the body after the answer was decided */
-	bool hung_up;              /* the answer went out in the middle of the body */
+	struct rc_buf
+	    problem;	  /* its body, where it is a problem: for a client that goes on sending */
+	uint64_t dropped; /* octets of the body after the answer was decided */
+	bool hung_up;	  /* the answer went out in the middle of the body */
 };
 
 struct job_scope request_scope(const struct request *r);
 /* A parameter of the query, NULL where it is absent. */
 const char *request_param(const struct request *r, const char *name);
-/* "true", "1", "yes" or "" is true, "false", "0", "no" false. False and a problem for anything else. */
+/* "true", "1", "yes" or "" is true, "false", "0", "no" false. False and a problem for anything
+ * else. */
 bool request_flag(struct request *r, const char *name, bool *ret_value);
 bool request_answered(const struct request *r);
 
@@ -83,7 +87,7 @@ void reply_response(struct request *r, unsigned status, struct MHD_Response *res
 void reply_header(struct request *r, const char *name, const char *value);
 /* `kind`: "bad-list", becomes urn:rollcall:problem:bad-list. */
 void reply_problem(struct request *r, unsigned status, const char *kind, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+    __attribute__((format(printf, 4, 5)));
 /* By the error's status. */
 void reply_error(struct request *r, const struct rc_error *err);
 /* A list that was refused, with its row and column. */
@@ -92,7 +96,7 @@ void reply_fault(struct request *r, const struct list_fault *fault);
 void ring(struct bell *bell);
 
 /* The calls, by file. */
-json_t *job_json(struct request *r, const struct job_view *job);  /* api_jobs.c */
+json_t *job_json(struct request *r, const struct job_view *job); /* api_jobs.c */
 void call_jobs_list(struct request *r);
 void call_job_get(struct request *r);
 void call_job_start(struct request *r);
@@ -104,12 +108,12 @@ void call_lanes(struct request *r);
 void call_healthz(struct request *r);
 void call_readyz(struct request *r);
 void call_openapi(struct request *r);
-void call_upload_begin(struct request *r);  /* api_upload.c */
+void call_upload_begin(struct request *r); /* api_upload.c */
 void call_upload_data(struct request *r, const char *data, size_t len);
 void call_upload(struct request *r);
-void list_upload_free(struct list_upload *upload);  /* takes NULL */
-void call_verify(struct request *r);        /* api_rows.c */
+void list_upload_free(struct list_upload *upload); /* takes NULL */
+void call_verify(struct request *r);		   /* api_rows.c */
 void call_row(struct request *r);
-void call_results(struct request *r);       /* api_results.c */
+void call_results(struct request *r); /* api_results.c */
 
 #endif

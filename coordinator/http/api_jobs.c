@@ -10,7 +10,8 @@
 
 enum { LIST_LIMIT_DEFAULT = 50, LIST_LIMIT_MAX = 200, LANES_SHOWN_MAX = 1024 };
 
-/* Rows of the input that have their answer. Duplicates follow their first: they are counted in proportion until all have. */
+/* Rows of the input that have their answer. Duplicates follow their first: they are counted in
+ * proportion until all have. */
 static int64_t done_rows(const struct job_view *job)
 {
 	int64_t duplicates = job->rows - job->blank - job->items;
@@ -20,7 +21,8 @@ static int64_t done_rows(const struct job_view *job)
 	if (!job->planned)
 		return 0;
 	if (duplicates > 0 && job->items > 0)
-		duplicates = (int64_t)((double)duplicates * (double)job->final / (double)job->items);
+		duplicates =
+		    (int64_t)((double)duplicates * (double)job->final / (double)job->items);
 	return job->blank + job->final + (duplicates > 0 ? duplicates : 0);
 }
 
@@ -37,18 +39,22 @@ static json_t *counts_json(const struct job_view *job)
 		if (reason[i] <= 0)
 			continue;
 		status[rc_reason_status((enum rc_reason)i)] += reason[i];
-		json_object_set_new(by_reason, rc_reason_name((enum rc_reason)i), json_integer(reason[i]));
+		json_object_set_new(by_reason, rc_reason_name((enum rc_reason)i),
+				    json_integer(reason[i]));
 	}
 	for (int i = 1; i <= RC_RESULT_SKIPPED; i++)
 		if (status[i])
-			json_object_set_new(by_status, rc_result_status_name((enum rc_result_status)i), json_integer(status[i]));
+			json_object_set_new(by_status,
+					    rc_result_status_name((enum rc_result_status)i),
+					    json_integer(status[i]));
 	return json_pack("{s:o, s:o}", "status", by_status, "reason", by_reason);
 }
 
 json_t *job_json(struct request *r, const struct job_view *job)
 {
 	int64_t done = done_rows(job), open = job->items - job->final;
-	bool all_wait = job->state == JOB_RUNNING && job->planned && job->waiting > 0 && job->waiting >= open;
+	bool all_wait =
+	    job->state == JOB_RUNNING && job->planned && job->waiting > 0 && job->waiting >= open;
 	bool moving = job->state == JOB_RUNNING && !all_wait;
 	double speed = moving ? rate_note(r->api->rate, job->id, done, rc_clock_mono_ms()) : -1;
 	int64_t duplicates = job->planned ? job->rows - job->blank - job->items : 0;
@@ -58,20 +64,28 @@ json_t *job_json(struct request *r, const struct job_view *job)
 		speed = (double)job->rows * 1000.0 / (double)(job->finished_ms - job->created_ms);
 	else if (moving && speed < 0 && job->started_ms && rc_clock_wall_ms() > job->started_ms)
 		speed = (double)done * 1000.0 / (double)(rc_clock_wall_ms() - job->started_ms);
-	o = json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "id", job->public_id, "name",
-		      json_safe(job->name, strlen(job->name)), "state", all_wait ? "waiting_retry" : job_state_name(job->state), "rows",
-		      (json_int_t)job->rows, "done", (json_int_t)done, "blank", (json_int_t)job->blank, "duplicates",
-		      (json_int_t)duplicates, "created_at", json_time(job->created_ms), "started_at", json_time(job->started_ms),
-		      "finished_at", json_time(job->finished_ms), "deadline_at", json_time(job->deadline_ms), "counts",
-		      counts_json(job));
+	o = json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "id",
+		      job->public_id, "name", json_safe(job->name, strlen(job->name)), "state",
+		      all_wait ? "waiting_retry" : job_state_name(job->state), "rows",
+		      (json_int_t)job->rows, "done", (json_int_t)done, "blank",
+		      (json_int_t)job->blank, "duplicates", (json_int_t)duplicates, "created_at",
+		      json_time(job->created_ms), "started_at", json_time(job->started_ms),
+		      "finished_at", json_time(job->finished_ms), "deadline_at",
+		      json_time(job->deadline_ms), "counts", counts_json(job));
 	if (!o)
 		return NULL;
-	json_object_set_new(o, "client", *job->client ? json_safe(job->client, strlen(job->client)) : json_null());
+	json_object_set_new(
+	    o, "client", *job->client ? json_safe(job->client, strlen(job->client)) : json_null());
 	json_object_set_new(o, "rate", json_real(speed > 0 ? speed : 0));
-	json_object_set_new(o, "eta_s", moving && speed > 0 ? json_integer((json_int_t)((double)(job->rows - done) / speed) + 1) : json_null());
+	json_object_set_new(o, "eta_s",
+			    moving && speed > 0
+				? json_integer((json_int_t)((double)(job->rows - done) / speed) + 1)
+				: json_null());
 	json_object_set_new(o, "waiting",
-			    json_pack("{s:I, s:o}", "rows", (json_int_t)job->waiting, "until", json_time(job->waiting_until_ms)));
-	json_object_set_new(o, "error", *job->error ? json_safe(job->error, strlen(job->error)) : json_null());
+			    json_pack("{s:I, s:o}", "rows", (json_int_t)job->waiting, "until",
+				      json_time(job->waiting_until_ms)));
+	json_object_set_new(o, "error",
+			    *job->error ? json_safe(job->error, strlen(job->error)) : json_null());
 	return o;
 }
 
@@ -87,7 +101,8 @@ static void reply_job(struct request *r, unsigned status)
 		reply_json(r, status, job_json(r, &job));
 }
 
-static bool number_param(struct request *r, const char *name, int64_t min, int64_t max, int64_t *ret_value)
+static bool number_param(struct request *r, const char *name, int64_t min, int64_t max,
+			 int64_t *ret_value)
 {
 	const char *text = request_param(r, name);
 	char *end;
@@ -97,7 +112,8 @@ static bool number_param(struct request *r, const char *name, int64_t min, int64
 		return true;
 	value = strtoll(text, &end, 10);
 	if (!*text || *end || value < min || value > max) {
-		reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter", "%s is a number from %lld to %lld, not \"%.64s\"", name,
+		reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter",
+			      "%s is a number from %lld to %lld, not \"%.64s\"", name,
 			      (long long)min, (long long)max, text);
 		return false;
 	}
@@ -114,7 +130,8 @@ void call_jobs_list(struct request *r)
 	bool more = false;
 	int count = 0;
 
-	if (!number_param(r, "cursor", 1, INT64_MAX - 1, &before) || !number_param(r, "limit", 1, LIST_LIMIT_MAX, &limit))
+	if (!number_param(r, "cursor", 1, INT64_MAX - 1, &before) ||
+	    !number_param(r, "limit", 1, LIST_LIMIT_MAX, &limit))
 		return;
 	jobs = calloc((size_t)limit, sizeof(*jobs));
 	if (!jobs) {
@@ -181,7 +198,8 @@ void call_job_delete(struct request *r)
 	struct rc_error err;
 	enum rc_status status = RC_UNAVAILABLE;
 
-	/* The sink may hold rows of it in another order: one of the two then gives way, and tries again. */
+	/* The sink may hold rows of it in another order: one of the two then gives way, and tries
+	 * again. */
 	for (int i = 0; i < 5 && status == RC_UNAVAILABLE; i++)
 		status = jobs_delete(r->db, &scope, r->id, &err);
 	if (status != RC_OK) {
@@ -208,11 +226,13 @@ void call_lanes(struct request *r)
 	for (int i = 0; i < count; i++) {
 		const struct lane_view *l = &lanes[i];
 
-		json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:s?, s:I, s:o}", "lane", l->number, "name",
-						      l->name, "public_address", l->public_address, "bind_address", l->bind_address,
-						      "helo", l->helo, "mail_from", l->mail_from, "granted", l->granted, "worker",
-						      *l->worker ? l->worker : NULL, "epoch", (json_int_t)l->epoch, "last_seen_at",
-						      json_time(l->last_seen_ms)));
+		json_array_append_new(
+		    list, json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:s?, s:I, s:o}", "lane",
+				    l->number, "name", l->name, "public_address", l->public_address,
+				    "bind_address", l->bind_address, "helo", l->helo, "mail_from",
+				    l->mail_from, "granted", l->granted, "worker",
+				    *l->worker ? l->worker : NULL, "epoch", (json_int_t)l->epoch,
+				    "last_seen_at", json_time(l->last_seen_ms)));
 	}
 	free(lanes);
 	reply_json(r, MHD_HTTP_OK, json_pack("{s:o}", "lanes", list));
@@ -220,7 +240,8 @@ void call_lanes(struct request *r)
 
 void call_healthz(struct request *r)
 {
-	reply_text(r, MHD_HTTP_OK, "application/json", "{\"status\":\"ok\"}", strlen("{\"status\":\"ok\"}"));
+	reply_text(r, MHD_HTTP_OK, "application/json", "{\"status\":\"ok\"}",
+		   strlen("{\"status\":\"ok\"}"));
 }
 
 void call_readyz(struct request *r)
@@ -241,13 +262,15 @@ void call_readyz(struct request *r)
 		json_object_set_new(pieces, name, json_safe(text, strlen(text)));
 		json_array_append_new(lacks, json_string(name));
 	}
-	reply_json(r, all ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE,
-		   json_pack("{s:b, s:o, s:o}", "ready", (int)all, "lacks", lacks, "pieces", pieces));
+	reply_json(
+	    r, all ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE,
+	    json_pack("{s:b, s:o, s:o}", "ready", (int)all, "lacks", lacks, "pieces", pieces));
 	if (!all)
 		reply_header(r, "Retry-After", "1");
 }
 
 void call_openapi(struct request *r)
 {
-	reply_text(r, MHD_HTTP_OK, "application/yaml", (const char *)openapi_text, openapi_text_len);
+	reply_text(r, MHD_HTTP_OK, "application/yaml", (const char *)openapi_text,
+		   openapi_text_len);
 }

@@ -1,4 +1,5 @@
-/* GET /v1/jobs/{id}/results: rows in input order, a chunk at a time, as fast as the client reads and never faster. */
+/* GET /v1/jobs/{id}/results: rows in input order, a chunk at a time, as fast as the client reads
+ * and never faster. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +16,9 @@
 enum { BLOCK_SIZE = 128 * 1024, STALL_MAX_MS = 30000, STALL_STEP_MS = 200 };
 
 struct filter {
-	unsigned statuses;  /* a bit for each; 0: all */
+	unsigned statuses; /* a bit for each; 0: all */
 	unsigned grades;
-	int review;         /* -1: all */
+	int review; /* -1: all */
 };
 
 struct download {
@@ -26,7 +27,7 @@ struct download {
 	struct render *render;
 	struct filter filter;
 	struct rc_buf out;
-	size_t at;          /* octets of `out` that are sent */
+	size_t at; /* octets of `out` that are sent */
 	int chunk_no;
 	bool end;
 };
@@ -66,7 +67,8 @@ static enum rc_status next_chunk(struct download *d, struct db *db, struct rc_er
 	d->chunk_no++;
 	for (size_t i = 0; i < chunk.count; i++)
 		if (wanted(&d->filter, &chunk.record[i].row))
-			render_row(d->render, chunk.record[i].raw, chunk.record[i].len, &chunk.record[i].row, &d->out);
+			render_row(d->render, chunk.record[i].raw, chunk.record[i].len,
+				   &chunk.record[i].row, &d->out);
 	results_chunk_done(&chunk);
 	return d->out.failed ? rc_error_set(err, RC_NO_MEMORY, "out of memory") : RC_OK;
 }
@@ -85,7 +87,8 @@ static enum rc_status next_chunk_patient(struct download *d, struct rc_error *er
 			status = next_chunk(d, db, err);
 			pool_give(d->api->pool, db);
 		}
-		if (status != RC_UNAVAILABLE || rc_clock_mono_ms() >= until || atomic_load(&d->api->stopping))
+		if (status != RC_UNAVAILABLE || rc_clock_mono_ms() >= until ||
+		    atomic_load(&d->api->stopping))
 			return status;
 		nanosleep(&step, NULL);
 	}
@@ -104,7 +107,8 @@ static ssize_t on_read(void *ctx, uint64_t position, char *buffer, size_t max)
 		rc_buf_clear(&d->out);
 		d->at = 0;
 		if (next_chunk_patient(d, &err) != RC_OK) {
-			rc_log(RC_LOG_WARN, "download_broken", "job=%s error=%s", d->job->public_id, err.text);
+			rc_log(RC_LOG_WARN, "download_broken", "job=%s error=%s", d->job->public_id,
+			       err.text);
 			return MHD_CONTENT_READER_END_WITH_ERROR;
 		}
 	}
@@ -115,7 +119,8 @@ static ssize_t on_read(void *ctx, uint64_t position, char *buffer, size_t max)
 }
 
 /* "valid,catch_all" as bits. */
-static bool set_of(struct request *r, const char *name, unsigned (*find)(const char *), unsigned *ret_bits)
+static bool set_of(struct request *r, const char *name, unsigned (*find)(const char *),
+		   unsigned *ret_bits)
 {
 	const char *text = request_param(r, name);
 	char word[32];
@@ -130,8 +135,9 @@ static bool set_of(struct request *r, const char *name, unsigned (*find)(const c
 			value = find(word);
 		}
 		if (!value) {
-			reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter", "there is no %s \"%.*s\"", name,
-				      (int)(len < 64 ? len : 64), text);
+			reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter",
+				      "there is no %s \"%.*s\"", name, (int)(len < 64 ? len : 64),
+				      text);
 			return false;
 		}
 		*ret_bits |= 1U << value;
@@ -155,8 +161,8 @@ static bool filter_of(struct request *r, struct filter *ret)
 	bool review = false;
 
 	*ret = (struct filter){ .review = -1 };
-	if (!set_of(r, "status", find_status, &ret->statuses) || !set_of(r, "grade", find_grade, &ret->grades) ||
-	    !request_flag(r, "review", &review))
+	if (!set_of(r, "status", find_status, &ret->statuses) ||
+	    !set_of(r, "grade", find_grade, &ret->grades) || !request_flag(r, "review", &review))
 		return false;
 	if (request_param(r, "review"))
 		ret->review = review;
@@ -166,7 +172,8 @@ static bool filter_of(struct request *r, struct filter *ret)
 static bool format_of(struct request *r, enum render_format *ret_format)
 {
 	const char *text = request_param(r, "format");
-	const char *accept = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+	const char *accept =
+	    MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
 
 	*ret_format = RENDER_CSV;
 	if (!text && accept && strcasestr(accept, "ndjson"))
@@ -174,7 +181,8 @@ static bool format_of(struct request *r, enum render_format *ret_format)
 	else if (text && !strcasecmp(text, "ndjson"))
 		*ret_format = RENDER_NDJSON;
 	else if (text && strcasecmp(text, "csv") != 0) {
-		reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter", "format is csv or ndjson, not \"%.64s\"", text);
+		reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter",
+			      "format is csv or ndjson, not \"%.64s\"", text);
 		return false;
 	}
 	return true;
@@ -198,19 +206,21 @@ static void set_input(const struct results_job *job, struct render_params *ret)
 
 static void start(struct request *r, struct download *d, enum render_format format)
 {
-	struct MHD_Response *response =
-		MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_SIZE, on_read, d, download_free);
+	struct MHD_Response *response = MHD_create_response_from_callback(
+	    MHD_SIZE_UNKNOWN, BLOCK_SIZE, on_read, d, download_free);
 	char disposition[120];
 
 	if (!response) {
 		download_free(d);
-		reply_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no-memory", "the server is out of memory");
+		reply_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no-memory",
+			      "the server is out of memory");
 		return;
 	}
-	snprintf(disposition, sizeof(disposition), "attachment; filename=\"rollcall-%s.%s\"", d->job->public_id,
-		 format == RENDER_CSV ? "csv" : "ndjson");
+	snprintf(disposition, sizeof(disposition), "attachment; filename=\"rollcall-%s.%s\"",
+		 d->job->public_id, format == RENDER_CSV ? "csv" : "ndjson");
 	reply_response(r, MHD_HTTP_OK, response);
-	reply_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, format == RENDER_CSV ? "text/csv; charset=utf-8" : "application/x-ndjson");
+	reply_header(r, MHD_HTTP_HEADER_CONTENT_TYPE,
+		     format == RENDER_CSV ? "text/csv; charset=utf-8" : "application/x-ndjson");
 	reply_header(r, MHD_HTTP_HEADER_CONTENT_DISPOSITION, disposition);
 }
 
@@ -222,11 +232,13 @@ void call_results(struct request *r)
 	struct download *d;
 	struct rc_error err;
 
-	if (!format_of(r, &params.format) || !filter_of(r, &filter) || !request_flag(r, "raw", &params.raw))
+	if (!format_of(r, &params.format) || !filter_of(r, &filter) ||
+	    !request_flag(r, "raw", &params.raw))
 		return;
 	d = calloc(1, sizeof(*d));
 	if (!d) {
-		reply_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no-memory", "the server is out of memory");
+		reply_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no-memory",
+			      "the server is out of memory");
 		return;
 	}
 	d->api = r->api;

@@ -24,17 +24,18 @@ static json_t *row_json(const struct results_job *job, int64_t n, const struct r
 	rc_buf_addstr(&email, d->local);
 	if (*d->domain)
 		rc_buf_printf(&email, "@%s", d->domain);
-	o = json_pack("{s:s, s:I, s:o, s:o, s:b, s:o, s:o, s:o}", "job", job->public_id, "row", (json_int_t)n, "email",
-		      json_safe(email.data ? email.data : "", email.len), "rollcall", render_json(&d->row), "final", (int)d->row.final,
-		      "resolution", transcript_resolution(d), "attempts", transcript_attempts(d), "next_attempt_at",
-		      json_time(d->next_attempt_ms));
+	o = json_pack("{s:s, s:I, s:o, s:o, s:b, s:o, s:o, s:o}", "job", job->public_id, "row",
+		      (json_int_t)n, "email", json_safe(email.data ? email.data : "", email.len),
+		      "rollcall", render_json(&d->row), "final", (int)d->row.final, "resolution",
+		      transcript_resolution(d), "attempts", transcript_attempts(d),
+		      "next_attempt_at", json_time(d->next_attempt_ms));
 	rc_buf_done(&email);
 	return o;
 }
 
 /* *ret_row is NULL where `only_final` and the row is not. */
-static enum rc_status load_row(struct request *r, const char *public_id, int64_t n, bool only_final, json_t **ret_row,
-			       struct rc_error *err)
+static enum rc_status load_row(struct request *r, const char *public_id, int64_t n, bool only_final,
+			       json_t **ret_row, struct rc_error *err)
 {
 	struct job_scope scope = request_scope(r);
 	struct results_job *job = NULL;
@@ -67,19 +68,24 @@ void call_row(struct request *r)
 static bool read_email(struct request *r, json_t **ret_body, const char **ret_email)
 {
 	json_error_t error;
-	json_t *body = json_loadb(r->body.data ? r->body.data : "", r->body.len, JSON_REJECT_DUPLICATES, &error);
+	json_t *body = json_loadb(r->body.data ? r->body.data : "", r->body.len,
+				  JSON_REJECT_DUPLICATES, &error);
 	const json_t *email = json_object_get(body, "email");
 	const char *key;
 	json_t *value;
 
 	if (!body) {
-		reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-body", "the body is not JSON (line %d, column %d: %s): send {\"email\":\"...\"}",
-			      error.line, error.column, error.text);
+		reply_problem(
+		    r, MHD_HTTP_BAD_REQUEST, "bad-body",
+		    "the body is not JSON (line %d, column %d: %s): send {\"email\":\"...\"}",
+		    error.line, error.column, error.text);
 		return false;
 	}
-	json_object_foreach(body, key, value) {
+	json_object_foreach(body, key, value)
+	{
 		if (strcmp(key, "email") != 0) {
-			reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-body", "the member \"%.64s\" is not known", key);
+			reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-body",
+				      "the member \"%.64s\" is not known", key);
 			json_decref(body);
 			return false;
 		}
@@ -105,21 +111,28 @@ static bool wait_of(struct request *r, int64_t *ret_ms)
 		return true;
 	seconds = strtod(text, &end);
 	if (!*text || *end || !(seconds >= 0 && seconds <= VERIFY_WAIT_MAX_S)) {
-		reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter", "wait is 0 to %d seconds, not \"%.64s\"", VERIFY_WAIT_MAX_S, text);
+		reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter",
+			      "wait is 0 to %d seconds, not \"%.64s\"", VERIFY_WAIT_MAX_S, text);
 		return false;
 	}
 	*ret_ms = (int64_t)(seconds * 1000);
 	return true;
 }
 
-static enum rc_status submit(struct request *r, const char *email, const char *idempotency_key, const unsigned char sha256[32],
-			     char ret_public_id[JOB_ID_MAX], struct rc_error *err)
+static enum rc_status submit(struct request *r, const char *email, const char *idempotency_key,
+			     const unsigned char sha256[32], char ret_public_id[JOB_ID_MAX],
+			     struct rc_error *err)
 {
 	static const char *const columns[] = { "email" };
-	struct upload_params params = { .tenant = r->key.tenant, .client = *r->key.client ? r->key.client : NULL, .name = "",
-					.idempotency_key = idempotency_key, .interactive = true,
+	struct upload_params params = { .tenant = r->key.tenant,
+					.client = *r->key.client ? r->key.client : NULL,
+					.name = "",
+					.idempotency_key = idempotency_key,
+					.interactive = true,
 					.deadline_ms = r->api->params.deadline_ms };
-	struct upload_end end = { .format = "txt", .columns = columns, .column_count = 1, .address_column = 1 };
+	struct upload_end end = {
+		.format = "txt", .columns = columns, .column_count = 1, .address_column = 1
+	};
 	struct upload_row row = { .raw = email, .raw_len = strlen(email), .domain = "" };
 	struct rc_address address;
 	struct upload *upload;
@@ -140,7 +153,8 @@ static enum rc_status submit(struct request *r, const char *email, const char *i
 		row.kind = STAGE_BAD_SYNTAX;
 		row.local = email;
 		row.local_len = strnlen(email, 320);
-		while (row.local_len == 320 && row.local_len && ((unsigned char)email[row.local_len] & 0xc0) == 0x80)
+		while (row.local_len == 320 && row.local_len &&
+		       ((unsigned char)email[row.local_len] & 0xc0) == 0x80)
 			row.local_len--;
 		row.did_you_mean = *address.did_you_mean ? address.did_you_mean : NULL;
 		break;
@@ -157,7 +171,8 @@ static enum rc_status submit(struct request *r, const char *email, const char *i
 }
 
 /* Looks again and again, ever more seldom, without keeping a connection meanwhile. */
-static enum rc_status wait_row(struct request *r, const char *public_id, int64_t wait_ms, json_t **ret_row, struct rc_error *err)
+static enum rc_status wait_row(struct request *r, const char *public_id, int64_t wait_ms,
+			       json_t **ret_row, struct rc_error *err)
 {
 	uint64_t until = rc_clock_mono_ms() + (uint64_t)wait_ms;
 	int64_t step = LOOK_FIRST_MS;
@@ -183,9 +198,11 @@ static enum rc_status wait_row(struct request *r, const char *public_id, int64_t
 	}
 }
 
-static enum rc_status find_or_submit(struct request *r, const char *email, char ret_public_id[JOB_ID_MAX], struct rc_error *err)
+static enum rc_status find_or_submit(struct request *r, const char *email,
+				     char ret_public_id[JOB_ID_MAX], struct rc_error *err)
 {
-	const char *key = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Idempotency-Key");
+	const char *key =
+	    MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Idempotency-Key");
 	unsigned char sha256[EVP_MAX_MD_SIZE], first[32];
 	enum rc_status status;
 
@@ -199,7 +216,9 @@ static enum rc_status find_or_submit(struct request *r, const char *email, char 
 	if (status == RC_NOT_FOUND)
 		return submit(r, email, key, sha256, ret_public_id, err);
 	if (status == RC_OK && memcmp(first, sha256, sizeof(first)) != 0) {
-		reply_problem(r, 422, "idempotency-key", "this Idempotency-Key was used for something else (job %s)", ret_public_id);
+		reply_problem(r, 422, "idempotency-key",
+			      "this Idempotency-Key was used for something else (job %s)",
+			      ret_public_id);
 		return rc_error_set(err, RC_CONFLICT, "used");
 	}
 	return status;
@@ -230,6 +249,8 @@ void call_verify(struct request *r)
 	if (row)
 		reply_json(r, MHD_HTTP_OK, row);
 	else
-		reply_json(r, MHD_HTTP_ACCEPTED, json_pack("{s:s, s:i, s:s}", "job", public_id, "row", 1, "location", location));
+		reply_json(
+		    r, MHD_HTTP_ACCEPTED,
+		    json_pack("{s:s, s:i, s:s}", "job", public_id, "row", 1, "location", location));
 	reply_header(r, MHD_HTTP_HEADER_LOCATION, location);
 }

@@ -1,6 +1,6 @@
 /*
- * POST /v1/jobs: octets -> decode -> list -> addresses -> the store, all within one transaction, as they arrive. Whatever is
- * wrong, the transaction is rolled back and nothing is left of the upload.
+ * POST /v1/jobs: octets -> decode -> list -> addresses -> the store, all within one transaction, as
+ * they arrive. Whatever is wrong, the transaction is rolled back and nothing is left of the upload.
  */
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -23,8 +23,9 @@ struct list_upload {
 	struct list *list;
 	struct upload *upload;
 	EVP_MD_CTX *sha;
-	bool hash_decoded;           /* Content-Encoding is a matter of transport: the file is what it unpacks to */
-	bool repeated;               /* the idempotency key is known: only its hash is of interest */
+	bool hash_decoded; /* Content-Encoding is a matter of transport: the file is what it unpacks
+			      to */
+	bool repeated;	   /* the idempotency key is known: only its hash is of interest */
 	char first_id[JOB_ID_MAX];
 	unsigned char first_sha256[32];
 	struct list_fault fault;
@@ -54,7 +55,9 @@ static size_t cut(const char *text, size_t len, size_t max)
 static enum rc_status on_row(void *ctx, const struct list_row *row, struct list_fault *fault)
 {
 	struct list_upload *u = ctx;
-	struct upload_row up = { .raw = row->raw, .raw_len = row->raw_len, .kind = STAGE_BLANK, .domain = "" };
+	struct upload_row up = {
+		.raw = row->raw, .raw_len = row->raw_len, .kind = STAGE_BLANK, .domain = ""
+	};
 	struct rc_address address;
 
 	switch (rc_address_parse(row->address, row->address_len, &address)) {
@@ -90,7 +93,8 @@ static enum rc_status on_data(void *ctx, const char *data, size_t len)
 
 static bool coding_of(struct request *r, enum decode_coding *ret_coding, bool *ret_transport)
 {
-	const char *text = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_ENCODING);
+	const char *text = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND,
+						       MHD_HTTP_HEADER_CONTENT_ENCODING);
 
 	*ret_coding = DECODE_LOOK;
 	*ret_transport = false;
@@ -102,8 +106,10 @@ static bool coding_of(struct request *r, enum decode_coding *ret_coding, bool *r
 	} else if (!strcasecmp(text, "zstd")) {
 		*ret_coding = DECODE_ZSTD;
 	} else {
-		reply_problem(r, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "bad-encoding",
-			      "Content-Encoding \"%.64s\" is not known: send gzip, zstd, or the plain file", text);
+		reply_problem(
+		    r, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "bad-encoding",
+		    "Content-Encoding \"%.64s\" is not known: send gzip, zstd, or the plain file",
+		    text);
 		return false;
 	}
 	return true;
@@ -113,21 +119,25 @@ static bool type_is(const char *text, const char *type)
 {
 	size_t len = strlen(type);
 
-	return strncasecmp(text, type, len) == 0 && (!text[len] || text[len] == ';' || text[len] == ' ');
+	return strncasecmp(text, type, len) == 0 &&
+	       (!text[len] || text[len] == ';' || text[len] == ' ');
 }
 
 /* Types that say nothing (octet-stream, curl's form default) leave it to the first octets. */
 static bool format_of(struct request *r, struct records_params *ret)
 {
-	static const char *const json[] = { "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines",
-					    "application/json", "application/json-lines" };
-	const char *text = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_TYPE);
+	static const char *const json[] = { "application/x-ndjson", "application/ndjson",
+					    "application/jsonl",    "application/x-jsonlines",
+					    "application/json",	    "application/json-lines" };
+	const char *text = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND,
+						       MHD_HTTP_HEADER_CONTENT_TYPE);
 
 	if (!text)
 		return true;
 	if (type_is(text, "multipart/form-data")) {
-		reply_problem(r, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "bad-type",
-			      "send the list itself as the body (curl --data-binary @list.csv), not a form");
+		reply_problem(
+		    r, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "bad-type",
+		    "send the list itself as the body (curl --data-binary @list.csv), not a form");
 		return false;
 	}
 	if (type_is(text, "text/csv") || type_is(text, "application/csv"))
@@ -161,9 +171,11 @@ static bool deadline_of(struct request *r, int64_t *ret_ms)
 
 	if (!text)
 		return true;
-	if (rc_duration_parse(text, strlen(text), ret_ms) != RC_OK || *ret_ms < 1000 || *ret_ms > 30LL * 86400 * 1000) {
+	if (rc_duration_parse(text, strlen(text), ret_ms) != RC_OK || *ret_ms < 1000 ||
+	    *ret_ms > 30LL * 86400 * 1000) {
 		reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter",
-			      "deadline is a time span from 1s to 30d, such as 72h, not \"%.64s\"", text);
+			      "deadline is a time span from 1s to 30d, such as 72h, not \"%.64s\"",
+			      text);
 		return false;
 	}
 	return true;
@@ -176,21 +188,27 @@ static bool job_params(struct request *r, struct upload_params *ret)
 	ret->tenant = r->key.tenant;
 	ret->name = request_param(r, "name");
 	ret->client = client && *client ? client : NULL;
-	ret->idempotency_key = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Idempotency-Key");
+	ret->idempotency_key =
+	    MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Idempotency-Key");
 	if (*r->key.client) {
 		if (ret->client && strcmp(ret->client, r->key.client) != 0) {
-			reply_problem(r, MHD_HTTP_FORBIDDEN, "denied", "this key belongs to the client \"%.100s\"", r->key.client);
+			reply_problem(r, MHD_HTTP_FORBIDDEN, "denied",
+				      "this key belongs to the client \"%.100s\"", r->key.client);
 			return false;
 		}
 		ret->client = r->key.client;
 	}
-	if ((ret->name && strlen(ret->name) > NAME_MAX_OCTETS) || (client && strlen(client) >= KEY_CLIENT_MAX)) {
-		reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter", "name and client have at most %d and %d octets",
-			      NAME_MAX_OCTETS, KEY_CLIENT_MAX - 1);
+	if ((ret->name && strlen(ret->name) > NAME_MAX_OCTETS) ||
+	    (client && strlen(client) >= KEY_CLIENT_MAX)) {
+		reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter",
+			      "name and client have at most %d and %d octets", NAME_MAX_OCTETS,
+			      KEY_CLIENT_MAX - 1);
 		return false;
 	}
-	if (ret->idempotency_key && (!*ret->idempotency_key || strlen(ret->idempotency_key) > KEY_MAX)) {
-		reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter", "an Idempotency-Key has 1 to %d octets", KEY_MAX);
+	if (ret->idempotency_key &&
+	    (!*ret->idempotency_key || strlen(ret->idempotency_key) > KEY_MAX)) {
+		reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter",
+			      "an Idempotency-Key has 1 to %d octets", KEY_MAX);
 		return false;
 	}
 	return deadline_of(r, &ret->deadline_ms);
@@ -205,13 +223,15 @@ static enum rc_status begin_upload(struct list_upload *u, const struct upload_pa
 	struct rc_error err;
 
 	if (params->idempotency_key)
-		status = jobs_find_idempotent(r->db, r->key.tenant, params->idempotency_key, u->first_id, u->first_sha256, &err);
+		status = jobs_find_idempotent(r->db, r->key.tenant, params->idempotency_key,
+					      u->first_id, u->first_sha256, &err);
 	u->repeated = status == RC_OK;
 	if (status == RC_NOT_FOUND)
 		status = upload_begin(r->db, params, &u->upload, &err);
 	if (status == RC_CONFLICT)
-		reply_problem(r, MHD_HTTP_CONFLICT, "conflict",
-			      "another request with this Idempotency-Key is at work: try again in a moment");
+		reply_problem(
+		    r, MHD_HTTP_CONFLICT, "conflict",
+		    "another request with this Idempotency-Key is at work: try again in a moment");
 	else if (status != RC_OK)
 		reply_error(r, &err);
 	return status;
@@ -223,13 +243,15 @@ void call_upload_begin(struct request *r)
 	struct list_params lp = { .column = request_param(r, "column") };
 	struct upload_params up = { .deadline_ms = r->api->params.deadline_ms };
 	enum decode_coding coding;
-	uint64_t max = r->api->params.max_upload > 0 ? (uint64_t)r->api->params.max_upload : 10ULL << 30;
+	uint64_t max =
+	    r->api->params.max_upload > 0 ? (uint64_t)r->api->params.max_upload : 10ULL << 30;
 
 	r->upload = u;
-	if (!u || !coding_of(r, &coding, &u->hash_decoded) || !format_of(r, &lp.records) || !header_of(r, &lp.header) ||
-	    !job_params(r, &up)) {
+	if (!u || !coding_of(r, &coding, &u->hash_decoded) || !format_of(r, &lp.records) ||
+	    !header_of(r, &lp.header) || !job_params(r, &up)) {
 		if (!u)
-			reply_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no-memory", "the server is out of memory");
+			reply_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no-memory",
+				      "the server is out of memory");
 		return;
 	}
 	u->r = r;
@@ -239,13 +261,15 @@ void call_upload_begin(struct request *r)
 	u->list = list_new(&lp, on_row, u);
 	u->sha = EVP_MD_CTX_new();
 	if (!u->decode || !u->list || !u->sha || !EVP_DigestInit_ex(u->sha, EVP_sha256(), NULL)) {
-		reply_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no-memory", "the server is out of memory");
+		reply_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no-memory",
+			      "the server is out of memory");
 		return;
 	}
 	(void)begin_upload(u, &up);
 }
 
-/* The answer stands; what was done is undone at once, not only when the client has said its last word. */
+/* The answer stands; what was done is undone at once, not only when the client has said its last
+ * word. */
 static void refuse(struct list_upload *u)
 {
 	u->r->upload = NULL;
@@ -312,7 +336,9 @@ void call_upload(struct request *r)
 		if (memcmp(end.sha256, u->first_sha256, sizeof(end.sha256)) == 0)
 			reply_made(r, MHD_HTTP_OK, u->first_id);
 		else
-			reply_problem(r, 422, "idempotency-key", "this Idempotency-Key was used for another list (job %s)", u->first_id);
+			reply_problem(r, 422, "idempotency-key",
+				      "this Idempotency-Key was used for another list (job %s)",
+				      u->first_id);
 		return;
 	}
 	if (status == RC_OK) {

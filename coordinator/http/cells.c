@@ -7,8 +7,8 @@
 
 struct cells {
 	struct csv_parser parser;
-	struct rc_buf text;   /* the cells' octets, one after the other */
-	struct cell *cell;    /* .text is set by cells_get: `text` may move until then */
+	struct rc_buf text; /* the cells' octets, one after the other */
+	struct cell *cell;  /* .text is set by cells_get: `text` may move until then */
 	size_t count, room;
 	char delimiter;
 	bool row, too_many;
@@ -61,7 +61,8 @@ void cells_free(struct cells *c)
 void cells_clear(struct cells *c)
 {
 	if (!c->row && (c->count || c->text.len || c->too_many || c->parser.pstate)) {
-		/* Half a record is in the parser: there is no call that forgets it, so it starts anew. */
+		/* Half a record is in the parser: there is no call that forgets it, so it starts
+		 * anew. */
 		csv_free(&c->parser);
 		(void)parser_start(c);
 	}
@@ -103,7 +104,8 @@ static void on_row(int end, void *ctx)
 
 enum cells_state cells_feed(struct cells *c, const char *line, size_t len)
 {
-	if (csv_parse(&c->parser, line, len, on_cell, on_row, c) != len || c->too_many || c->text.failed)
+	if (csv_parse(&c->parser, line, len, on_cell, on_row, c) != len || c->too_many ||
+	    c->text.failed)
 		return CELLS_BAD;
 	return c->row ? CELLS_ROW : CELLS_MORE;
 }
@@ -123,7 +125,8 @@ const struct cell *cells_get(struct cells *c, size_t *ret_count)
 bool cells_blank(const struct cells *c, const char *line, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		if (line[i] != ' ' && line[i] != '\r' && line[i] != '\n' && (line[i] != '\t' || c->delimiter == '\t'))
+		if (line[i] != ' ' && line[i] != '\r' && line[i] != '\n' &&
+		    (line[i] != '\t' || c->delimiter == '\t'))
 			return false;
 	return true;
 }

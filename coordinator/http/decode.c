@@ -18,11 +18,12 @@ struct decode {
 	z_stream zlib;
 	bool zlib_ready;
 	ZSTD_DStream *zstd;
-	bool whole;    /* a member or frame has just ended */
+	bool whole; /* a member or frame has just ended */
 	char *buffer;
 };
 
-struct decode *decode_new(enum decode_coding coding, uint64_t max_octets, decode_on_data on_data, void *ctx)
+struct decode *decode_new(enum decode_coding coding, uint64_t max_octets, decode_on_data on_data,
+			  void *ctx)
 {
 	struct decode *d = calloc(1, sizeof(*d));
 
@@ -50,11 +51,14 @@ static enum rc_status pass(struct decode *d, const char *data, size_t len, struc
 {
 	d->out += len;
 	if (d->max_octets && d->out > d->max_octets)
-		return rc_error_set(err, RC_LIMIT, "the list is larger than %llu MiB unpacked: split it",
-				    (unsigned long long)(d->max_octets >> 20));
-	if (d->coding != DECODE_NONE && d->out > DECODE_RATIO_FREE && d->out / DECODE_RATIO_MAX > d->in)
 		return rc_error_set(err, RC_LIMIT,
-				    "the file unpacks to more than %d times its size: send it unpacked if it really is a list",
+				    "the list is larger than %llu MiB unpacked: split it",
+				    (unsigned long long)(d->max_octets >> 20));
+	if (d->coding != DECODE_NONE && d->out > DECODE_RATIO_FREE &&
+	    d->out / DECODE_RATIO_MAX > d->in)
+		return rc_error_set(err, RC_LIMIT,
+				    "the file unpacks to more than %d times its size: send it "
+				    "unpacked if it really is a list",
 				    DECODE_RATIO_MAX);
 	return len ? d->on_data(d->ctx, data, len) : RC_OK;
 }
@@ -98,7 +102,8 @@ static enum rc_status unzstd(struct decode *d, const char *data, size_t len, str
 		enum rc_status status;
 
 		if (ZSTD_isError(result))
-			return rc_error_set(err, RC_INVALID, "the zstd data is broken (%s)", ZSTD_getErrorName(result));
+			return rc_error_set(err, RC_INVALID, "the zstd data is broken (%s)",
+					    ZSTD_getErrorName(result));
 		d->whole = result == 0;
 		status = pass(d, d->buffer, out.pos, err);
 		if (status != RC_OK)
@@ -189,6 +194,7 @@ enum rc_status decode_finish(struct decode *d, struct rc_error *err)
 			return status;
 	}
 	if (d->coding != DECODE_NONE && d->in && !d->whole)
-		return rc_error_set(err, RC_INVALID, "the packed file ends in its middle: send it again");
+		return rc_error_set(err, RC_INVALID,
+				    "the packed file ends in its middle: send it again");
 	return RC_OK;
 }

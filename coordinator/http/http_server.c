@@ -19,10 +19,10 @@
 
 enum {
 	CONNECTIONS_MAX = 512,
-	CONNECTION_MEMORY = 256 * 1024,  /* large chunks of an upload */
+	CONNECTION_MEMORY = 256 * 1024, /* large chunks of an upload */
 	THREAD_STACK = 1024 * 1024,
 	IDLE_TIMEOUT_S = 120,
-	DROP_MAX = 64 * 1024 * 1024      /* octets of a body that are read on after it was refused */
+	DROP_MAX = 64 * 1024 * 1024 /* octets of a body that are read on after it was refused */
 };
 
 struct http_server {
@@ -36,19 +36,51 @@ static const struct route routes[] = {
 	{ .method = "GET", .path = "/healthz", .no_database = true, .handle = call_healthz },
 	{ .method = "GET", .path = "/readyz", .no_database = true, .handle = call_readyz },
 	{ .method = "GET", .path = "/openapi.yaml", .no_database = true, .handle = call_openapi },
-	{ .method = "POST", .path = "/v1/jobs", .role = KEY_SUBMIT, .begin = call_upload_begin, .data = call_upload_data,
-	  .handle = call_upload, .params = { "name", "column", "header", "client", "deadline" } },
-	{ .method = "GET", .path = "/v1/jobs", .role = KEY_READ, .handle = call_jobs_list, .params = { "cursor", "limit" } },
+	{ .method = "POST",
+	  .path = "/v1/jobs",
+	  .role = KEY_SUBMIT,
+	  .begin = call_upload_begin,
+	  .data = call_upload_data,
+	  .handle = call_upload,
+	  .params = { "name", "column", "header", "client", "deadline" } },
+	{ .method = "GET",
+	  .path = "/v1/jobs",
+	  .role = KEY_READ,
+	  .handle = call_jobs_list,
+	  .params = { "cursor", "limit" } },
 	{ .method = "GET", .path = "/v1/jobs/{id}", .role = KEY_READ, .handle = call_job_get },
-	{ .method = "DELETE", .path = "/v1/jobs/{id}", .role = KEY_SUBMIT, .handle = call_job_delete },
-	{ .method = "POST", .path = "/v1/jobs/{id}/start", .role = KEY_SUBMIT, .handle = call_job_start },
-	{ .method = "POST", .path = "/v1/jobs/{id}/pause", .role = KEY_SUBMIT, .handle = call_job_pause },
-	{ .method = "POST", .path = "/v1/jobs/{id}/resume", .role = KEY_SUBMIT, .handle = call_job_resume },
-	{ .method = "POST", .path = "/v1/jobs/{id}/cancel", .role = KEY_SUBMIT, .handle = call_job_cancel },
-	{ .method = "GET", .path = "/v1/jobs/{id}/results", .role = KEY_READ, .handle = call_results,
+	{ .method = "DELETE",
+	  .path = "/v1/jobs/{id}",
+	  .role = KEY_SUBMIT,
+	  .handle = call_job_delete },
+	{ .method = "POST",
+	  .path = "/v1/jobs/{id}/start",
+	  .role = KEY_SUBMIT,
+	  .handle = call_job_start },
+	{ .method = "POST",
+	  .path = "/v1/jobs/{id}/pause",
+	  .role = KEY_SUBMIT,
+	  .handle = call_job_pause },
+	{ .method = "POST",
+	  .path = "/v1/jobs/{id}/resume",
+	  .role = KEY_SUBMIT,
+	  .handle = call_job_resume },
+	{ .method = "POST",
+	  .path = "/v1/jobs/{id}/cancel",
+	  .role = KEY_SUBMIT,
+	  .handle = call_job_cancel },
+	{ .method = "GET",
+	  .path = "/v1/jobs/{id}/results",
+	  .role = KEY_READ,
+	  .handle = call_results,
 	  .params = { "format", "status", "grade", "review", "raw" } },
 	{ .method = "GET", .path = "/v1/jobs/{id}/rows/{n}", .role = KEY_READ, .handle = call_row },
-	{ .method = "POST", .path = "/v1/verify", .role = KEY_SUBMIT, .json_body = true, .handle = call_verify, .params = { "wait" } },
+	{ .method = "POST",
+	  .path = "/v1/verify",
+	  .role = KEY_SUBMIT,
+	  .json_body = true,
+	  .handle = call_verify,
+	  .params = { "wait" } },
 	{ .method = "GET", .path = "/v1/lanes", .role = KEY_READ, .handle = call_lanes },
 };
 
@@ -104,17 +136,21 @@ static void find_route(struct request *r, const char *method, const char *path)
 			r->route = &routes[i];
 			return;
 		}
-		snprintf(allow + strlen(allow), sizeof(allow) - strlen(allow), "%s%s", *allow ? ", " : "", routes[i].method);
+		snprintf(allow + strlen(allow), sizeof(allow) - strlen(allow), "%s%s",
+			 *allow ? ", " : "", routes[i].method);
 	}
 	if (*allow) {
-		reply_problem(r, MHD_HTTP_METHOD_NOT_ALLOWED, "wrong-method", "%.16s is not possible here: %s is", method, allow);
+		reply_problem(r, MHD_HTTP_METHOD_NOT_ALLOWED, "wrong-method",
+			      "%.16s is not possible here: %s is", method, allow);
 		reply_header(r, MHD_HTTP_HEADER_ALLOW, allow);
 	} else {
-		reply_problem(r, MHD_HTTP_NOT_FOUND, "not-found", "there is no such call: %.200s (see /openapi.yaml)", path);
+		reply_problem(r, MHD_HTTP_NOT_FOUND, "not-found",
+			      "there is no such call: %.200s (see /openapi.yaml)", path);
 	}
 }
 
-static enum MHD_Result check_param(void *ctx, enum MHD_ValueKind kind, const char *name, const char *value)
+static enum MHD_Result check_param(void *ctx, enum MHD_ValueKind kind, const char *name,
+				   const char *value)
 {
 	struct request *r = ctx;
 
@@ -123,7 +159,8 @@ static enum MHD_Result check_param(void *ctx, enum MHD_ValueKind kind, const cha
 	for (size_t i = 0; i < API_PARAMS_MAX && r->route->params[i]; i++)
 		if (strcmp(name, r->route->params[i]) == 0)
 			return MHD_YES;
-	reply_problem(r, MHD_HTTP_BAD_REQUEST, "unknown-parameter", "there is no parameter \"%.64s\" here", name);
+	reply_problem(r, MHD_HTTP_BAD_REQUEST, "unknown-parameter",
+		      "there is no parameter \"%.64s\" here", name);
 	return MHD_NO;
 }
 
@@ -131,7 +168,8 @@ static enum MHD_Result check_param(void *ctx, enum MHD_ValueKind kind, const cha
 
 static const char *bearer(const struct request *r)
 {
-	const char *text = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+	const char *text = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND,
+						       MHD_HTTP_HEADER_AUTHORIZATION);
 
 	if (!text || strncasecmp(text, "Bearer ", 7) != 0)
 		return NULL;
@@ -139,7 +177,8 @@ static const char *bearer(const struct request *r)
 	return text + strspn(text, " ");
 }
 
-/* The first statement of a request finds out that an idle connection was lost: then once more on a fresh one. */
+/* The first statement of a request finds out that an idle connection was lost: then once more on a
+ * fresh one. */
 static enum rc_status check_key(struct request *r, const char *key, struct rc_error *err)
 {
 	enum rc_status status = keys_check(r->db, key, strlen(key), &r->key, err);
@@ -156,7 +195,8 @@ static void admit(struct request *r)
 	enum rc_status status;
 
 	if (r->route->role && !key) {
-		reply_problem(r, MHD_HTTP_UNAUTHORIZED, "no-key", "send a key: Authorization: Bearer rc_...");
+		reply_problem(r, MHD_HTTP_UNAUTHORIZED, "no-key",
+			      "send a key: Authorization: Bearer rc_...");
 		return;
 	}
 	if (r->route->no_database)
@@ -173,8 +213,8 @@ static void admit(struct request *r)
 	else if (status != RC_OK)
 		reply_error(r, &err);
 	else if (r->key.role < r->route->role)
-		reply_problem(r, MHD_HTTP_FORBIDDEN, "role", "the key's role is %s: this needs %s", key_role_name(r->key.role),
-			      key_role_name(r->route->role));
+		reply_problem(r, MHD_HTTP_FORBIDDEN, "role", "the key's role is %s: this needs %s",
+			      key_role_name(r->key.role), key_role_name(r->route->role));
 }
 
 /* ---- the life of a request */
@@ -219,19 +259,22 @@ static enum MHD_Result answer(struct request *r)
 
 static uint64_t body_left(const struct request *r)
 {
-	const char *text = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	const char *text = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND,
+						       MHD_HTTP_HEADER_CONTENT_LENGTH);
 
 	return text ? strtoull(text, NULL, 10) : 0;
 }
 
 /*
- * libmicrohttpd takes an answer before the body or after it, not within. Whoever sends gigabytes after the octet that made us
- * refuse would never read why: so the problem goes out on the socket as it is, our side is closed, and the rest is dropped
- * until the client stops or DROP_MAX is reached.
+ * libmicrohttpd takes an answer before the body or after it, not within. Whoever sends gigabytes
+ * after the octet that made us refuse would never read why: so the problem goes out on the socket
+ * as it is, our side is closed, and the rest is dropped until the client stops or DROP_MAX is
+ * reached.
  */
 static void hang_up(struct request *r)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const union MHD_ConnectionInfo *info =
+	    MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 	struct rc_buf text;
 	ssize_t sent = -1;
 
@@ -239,9 +282,11 @@ static void hang_up(struct request *r)
 	if (!info || !r->problem.len)
 		return;
 	rc_buf_init(&text, 0);
-	rc_buf_printf(&text,
-		      "HTTP/1.1 %u Refused\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
-		      r->status, r->problem.len, r->problem.data);
+	rc_buf_printf(
+	    &text,
+	    "HTTP/1.1 %u Refused\r\nContent-Type: application/problem+json\r\nContent-Length: "
+	    "%zu\r\nConnection: close\r\n\r\n%s",
+	    r->status, r->problem.len, r->problem.data);
 	if (!text.failed)
 		sent = send(info->connect_fd, text.data, text.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (sent > 0)
@@ -274,15 +319,18 @@ static enum MHD_Result take_body(struct request *r, const char *data, size_t len
 	} else if (r->route->json_body) {
 		rc_buf_add(&r->body, data, len);
 		if (r->body.failed)
-			reply_problem(r, 413, "too-large", "the body of this call has at most %d octets", API_BODY_MAX);
+			reply_problem(r, 413, "too-large",
+				      "the body of this call has at most %d octets", API_BODY_MAX);
 	}
 	return MHD_YES;
 }
 
-static enum MHD_Result begin(struct api *api, struct MHD_Connection *connection, const char *url, const char *method, void **state)
+static enum MHD_Result begin(struct api *api, struct MHD_Connection *connection, const char *url,
+			     const char *method, void **state)
 {
 	struct request *r = request_new(api, connection);
-	const char *expect = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT);
+	const char *expect =
+	    MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT);
 
 	if (!r)
 		return MHD_NO;
@@ -294,14 +342,17 @@ static enum MHD_Result begin(struct api *api, struct MHD_Connection *connection,
 		MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, check_param, r);
 	if (!request_answered(r) && r->route->begin)
 		r->route->begin(r);
-	/* A client that asks first is told at once; and one that has more to send than is dropped anyway. */
-	if (request_answered(r) && ((expect && strcasecmp(expect, "100-continue") == 0) || body_left(r) > DROP_MAX))
+	/* A client that asks first is told at once; and one that has more to send than is dropped
+	 * anyway. */
+	if (request_answered(r) &&
+	    ((expect && strcasecmp(expect, "100-continue") == 0) || body_left(r) > DROP_MAX))
 		return answer(r);
 	return MHD_YES;
 }
 
-static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url, const char *method,
-				  const char *version, const char *upload_data, size_t *upload_data_size, void **state)
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url,
+				  const char *method, const char *version, const char *upload_data,
+				  size_t *upload_data_size, void **state)
 {
 	struct request *r = *state;
 
@@ -321,7 +372,8 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
 	return answer(r);
 }
 
-static void on_completed(void *ctx, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode code)
+static void on_completed(void *ctx, struct MHD_Connection *connection, void **state,
+			 enum MHD_RequestTerminationCode code)
 {
 	(void)ctx;
 	(void)connection;
@@ -330,7 +382,8 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **st
 	*state = NULL;
 }
 
-static void on_log(void *ctx, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+static void on_log(void *ctx, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 static void on_log(void *ctx, const char *format, va_list args)
 {
 	char text[500];
@@ -343,7 +396,8 @@ static void on_log(void *ctx, const char *format, va_list args)
 
 /* ---- start and stop */
 
-static enum rc_status split_listen(const char *text, char host[64], char port[8], struct rc_error *err)
+static enum rc_status split_listen(const char *text, char host[64], char port[8],
+				   struct rc_error *err)
 {
 	const char *colon = strrchr(text, ':');
 	const char *begin = text, *end = colon;
@@ -352,11 +406,14 @@ static enum rc_status split_listen(const char *text, char host[64], char port[8]
 		begin++;
 		end--;
 	} else if (colon && memchr(text, ':', (size_t)(colon - text))) {
-		colon = NULL;  /* a v6 address without brackets */
+		colon = NULL; /* a v6 address without brackets */
 	}
-	if (!colon || end - begin >= 64 || strlen(colon + 1) >= 8 || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
+	if (!colon || end - begin >= 64 || strlen(colon + 1) >= 8 || !colon[1] ||
+	    strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
 	    strtoul(colon + 1, NULL, 10) > 65535)
-		return rc_error_set(err, RC_INVALID, "ROLLCALL_LISTEN is an address and a port, such as 127.0.0.1:8025 or [::1]:8025, not \"%s\"",
+		return rc_error_set(err, RC_INVALID,
+				    "ROLLCALL_LISTEN is an address and a port, such as "
+				    "127.0.0.1:8025 or [::1]:8025, not \"%s\"",
 				    text);
 	snprintf(host, 64, "%.*s", (int)(end - begin), begin);
 	snprintf(port, 8, "%s", colon + 1);
@@ -367,17 +424,23 @@ static enum rc_status bind_error(const char *text, int error, struct rc_error *e
 {
 	if (error == EADDRINUSE)
 		return rc_error_set(err, RC_CONFLICT,
-				    "port %s is in use (ROLLCALL_LISTEN=%s): stop the program that has it, or choose another in ROLLCALL_LISTEN",
+				    "port %s is in use (ROLLCALL_LISTEN=%s): stop the program that "
+				    "has it, or choose another in ROLLCALL_LISTEN",
 				    strrchr(text, ':') + 1, text);
 	if (error == EADDRNOTAVAIL)
-		return rc_error_set(err, RC_INVALID, "this machine does not have the address of ROLLCALL_LISTEN=%s: choose one that it has",
+		return rc_error_set(err, RC_INVALID,
+				    "this machine does not have the address of ROLLCALL_LISTEN=%s: "
+				    "choose one that it has",
 				    text);
-	return rc_error_set(err, RC_DENIED, "cannot listen on ROLLCALL_LISTEN=%s: %s", text, strerror(error));
+	return rc_error_set(err, RC_DENIED, "cannot listen on ROLLCALL_LISTEN=%s: %s", text,
+			    strerror(error));
 }
 
-static enum rc_status open_socket(const char *text, int *ret_fd, char ret_address[HTTP_ADDRESS_MAX], struct rc_error *err)
+static enum rc_status open_socket(const char *text, int *ret_fd, char ret_address[HTTP_ADDRESS_MAX],
+				  struct rc_error *err)
 {
-	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
+	struct addrinfo hints = { .ai_family = AF_UNSPEC,
+				  .ai_socktype = SOCK_STREAM,
 				  .ai_flags = AI_PASSIVE | AI_NUMERICSERV | AI_ADDRCONFIG };
 	struct addrinfo *found = NULL;
 	struct sockaddr_storage bound;
@@ -391,7 +454,9 @@ static enum rc_status open_socket(const char *text, int *ret_fd, char ret_addres
 		return status;
 	error = getaddrinfo(*host ? host : NULL, port, &hints, &found);
 	if (error)
-		return rc_error_set(err, RC_INVALID, "ROLLCALL_LISTEN=%s is no address of this machine: %s", text, gai_strerror(error));
+		return rc_error_set(err, RC_INVALID,
+				    "ROLLCALL_LISTEN=%s is no address of this machine: %s", text,
+				    gai_strerror(error));
 	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
 	    bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, 256) != 0 ||
@@ -403,9 +468,11 @@ static enum rc_status open_socket(const char *text, int *ret_fd, char ret_addres
 		return status;
 	}
 	freeaddrinfo(found);
-	if (getnameinfo((struct sockaddr *)&bound, len, host, sizeof(host), number, sizeof(number), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+	if (getnameinfo((struct sockaddr *)&bound, len, host, sizeof(host), number, sizeof(number),
+			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		snprintf(host, sizeof(host), "?");
-	snprintf(ret_address, HTTP_ADDRESS_MAX, strchr(host, ':') ? "[%.60s]:%.6s" : "%.60s:%.6s", host, number);
+	snprintf(ret_address, HTTP_ADDRESS_MAX, strchr(host, ':') ? "[%.60s]:%.6s" : "%.60s:%.6s",
+		 host, number);
 	*ret_fd = fd;
 	return RC_OK;
 }
@@ -419,7 +486,8 @@ static void server_free(struct http_server *s)
 	free(s);
 }
 
-enum rc_status http_server_start(const struct http_server_params *params, struct http_server **ret_server, struct rc_error *err)
+enum rc_status http_server_start(const struct http_server_params *params,
+				 struct http_server **ret_server, struct rc_error *err)
 {
 	struct http_server *s = calloc(1, sizeof(*s));
 	enum rc_status status;
@@ -444,17 +512,20 @@ enum rc_status http_server_start(const struct http_server_params *params, struct
 		server_free(s);
 		return status;
 	}
-	s->daemon = MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ITC |
-					     MHD_USE_ERROR_LOG,
-				     0, NULL, NULL, on_request, &s->api, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-				     MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-				     MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-				     (size_t)CONNECTION_MEMORY, MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK,
-				     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_END);
+	s->daemon = MHD_start_daemon(
+	    MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
+		MHD_USE_ITC | MHD_USE_ERROR_LOG,
+	    0, NULL, NULL, on_request, &s->api, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+	    MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+	    MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK, MHD_OPTION_CONNECTION_TIMEOUT,
+	    (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_END);
 	if (!s->daemon) {
 		close(fd);
 		server_free(s);
-		return rc_error_set(err, RC_BROKEN, "the HTTP server cannot start on %s", params->listen);
+		return rc_error_set(err, RC_BROKEN, "the HTTP server cannot start on %s",
+				    params->listen);
 	}
 	*ret_server = s;
 	return RC_OK;

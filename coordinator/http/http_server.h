@@ -1,8 +1,10 @@
 /*
- * http_server - the HTTP API of DESIGN 4, on libmicrohttpd: one thread for each connection, blocking calls to the database.
+ * http_server - the HTTP API of DESIGN 4, on libmicrohttpd: one thread for each connection,
+ * blocking calls to the database.
  *
- * Owner: main. http_server_start() binds the port and serves until http_server_stop(), which ends what runs. What the params
- * point to must outlive it. A database that does not answer makes 503, never an end.
+ * Owner: main. http_server_start() binds the port and serves until http_server_stop(), which ends
+ * what runs. What the params point to must outlive it. A database that does not answer makes 503,
+ * never an end.
  */
 #ifndef ROLLCALL_COORDINATOR_HTTP_HTTP_SERVER_H
 #define ROLLCALL_COORDINATOR_HTTP_HTTP_SERVER_H
@@ -18,18 +20,22 @@ struct http_server;
 enum { HTTP_ADDRESS_MAX = 80 };
 
 struct http_server_params {
-	const char *listen;          /* "127.0.0.1:8025", "[::1]:0", ":8025" (all addresses); port 0: any free one */
-	const char *database;        /* libpq's conninfo */
-	int64_t max_upload;          /* octets of an unpacked list; 0: 10 GiB */
-	int64_t deadline_ms;         /* of a job that names none; 0: 72 h */
+	const char *
+	    listen; /* "127.0.0.1:8025", "[::1]:0", ":8025" (all addresses); port 0: any free one */
+	const char *database;	     /* libpq's conninfo */
+	int64_t max_upload;	     /* octets of an unpacked list; 0: 10 GiB */
+	int64_t deadline_ms;	     /* of a job that names none; 0: 72 h */
 	struct bell *planner_bell;   /* rung when a job was uploaded. NULL: none */
-	struct bell *leader_bell;    /* rung when a job was paused, resumed, started, cancelled, deleted. NULL: none */
+	struct bell *leader_bell;    /* rung when a job was paused, resumed, started, cancelled,
+					deleted. NULL: none */
 	struct readiness *readiness; /* for /readyz; NULL: never ready */
 };
 
-/* RC_INVALID: `listen` is no address; RC_CONFLICT: the port is taken; the sentence names it and what to do. */
-enum rc_status http_server_start(const struct http_server_params *params, struct http_server **ret_server, struct rc_error *err)
-	RC_MUST_CHECK;
+/* RC_INVALID: `listen` is no address; RC_CONFLICT: the port is taken; the sentence names it and
+ * what to do. */
+enum rc_status http_server_start(const struct http_server_params *params,
+				 struct http_server **ret_server,
+				 struct rc_error *err) RC_MUST_CHECK;
 /* "127.0.0.1:8025", with the port that was bound; "[::1]:8025". */
 const char *http_server_address(const struct http_server *server);
 /* The port that was bound. */

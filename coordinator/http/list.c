@@ -11,20 +11,20 @@
 
 struct list {
 	struct list_params params;
-	char *wanted;            /* params.column */
+	char *wanted; /* params.column */
 	list_on_row on_row;
 	void *ctx;
 	struct records *records;
-	struct rc_buf sample;    /* length (size_t) and octets, per record */
+	struct rc_buf sample; /* length (size_t) and octets, per record */
 	size_t sampled;
 	bool decided;
 	bool has_header;
-	uint64_t header_record;  /* its number */
-	char **name;             /* columns; of NDJSON the members in the order in which they were met */
+	uint64_t header_record; /* its number */
+	char **name; /* columns; of NDJSON the members in the order in which they were met */
 	size_t names, name_room;
-	size_t *at_signs;        /* per column, while deciding */
+	size_t *at_signs; /* per column, while deciding */
 	size_t at_room;
-	size_t address;          /* column of the address, from 0 */
+	size_t address; /* column of the address, from 0 */
 	uint64_t rows;
 };
 
@@ -89,7 +89,7 @@ static bool add_name(struct list *l, const char *text, size_t len)
 	if (len > LIST_NAME_MAX) {
 		len = LIST_NAME_MAX;
 		while (len && ((unsigned char)text[len] & 0xc0) == 0x80)
-			len--;  /* not in the middle of a character */
+			len--; /* not in the middle of a character */
 	}
 	if (l->names == l->name_room) {
 		size_t room = l->name_room ? 2 * l->name_room : 16;
@@ -129,7 +129,8 @@ static size_t used_cells(const struct record *record)
 	return n;
 }
 
-static bool cell_of(const struct record *record, enum records_format format, size_t column, const char **text, size_t *len)
+static bool cell_of(const struct record *record, enum records_format format, size_t column,
+		    const char **text, size_t *len)
 {
 	if (format == RECORDS_TXT) {
 		*text = record->raw;
@@ -175,26 +176,30 @@ static json_t *load(const struct record *record, struct list_fault *fault)
 	if (!value && json_error_code(&error) == json_error_numeric_overflow)
 		value = json_loadb(record->raw, record->raw_len, JSON_DECODE_INT_AS_REAL, &error);
 	if (!value) {
-		list_fault_set(fault, RC_INVALID, record->number, error.column > 0 ? (size_t)error.column : 1,
+		list_fault_set(fault, RC_INVALID, record->number,
+			       error.column > 0 ? (size_t)error.column : 1,
 			       "not JSON: %s (each line is one object)", error.text);
 		return NULL;
 	}
 	if (!json_is_object(value)) {
 		json_decref(value);
-		list_fault_set(fault, RC_INVALID, record->number, 1, "not a JSON object: each line is one object");
+		list_fault_set(fault, RC_INVALID, record->number, 1,
+			       "not a JSON object: each line is one object");
 		return NULL;
 	}
 	return value;
 }
 
-/* Members are looked for where they were last: objects of one file mostly have the same ones in the same order. */
+/* Members are looked for where they were last: objects of one file mostly have the same ones in the
+ * same order. */
 static bool learn_members(struct list *l, json_t *object, bool count)
 {
 	const char *key;
 	json_t *value;
 	size_t i = 0;
 
-	json_object_foreach(object, key, value) {
+	json_object_foreach(object, key, value)
+	{
 		size_t at = i;
 
 		if (at >= l->names || strcmp(l->name[at], key) != 0)
@@ -238,8 +243,10 @@ static enum rc_status columns_fault(struct list *l, struct list_fault *fault, co
 	size_t used = 0;
 
 	for (size_t i = 0; i < l->names && used < sizeof(seen) - 80; i++)
-		used += (size_t)snprintf(seen + used, sizeof(seen) - used, "%s%.60s", i ? ", " : "", l->name[i]);
-	return list_fault_set(fault, RC_INVALID, l->has_header ? l->header_record : 1, 0, "%s (the columns are: %s)", what, seen);
+		used += (size_t)snprintf(seen + used, sizeof(seen) - used, "%s%.60s", i ? ", " : "",
+					 l->name[i]);
+	return list_fault_set(fault, RC_INVALID, l->has_header ? l->header_record : 1, 0,
+			      "%s (the columns are: %s)", what, seen);
 }
 
 static enum rc_status find_wanted(struct list *l, struct list_fault *fault)
@@ -255,7 +262,9 @@ static enum rc_status find_wanted(struct list *l, struct list_fault *fault)
 			if (strcasecmp(l->name[i], l->wanted) == 0)
 				found++, at = i;
 	if (found > 1) {
-		snprintf(what, sizeof(what), "%zu columns are named \"%.200s\": give the number of the one that holds the addresses",
+		snprintf(what, sizeof(what),
+			 "%zu columns are named \"%.200s\": give the number of the one that holds "
+			 "the addresses",
 			 found, l->wanted);
 		return columns_fault(l, fault, what);
 	}
@@ -289,7 +298,7 @@ static enum rc_status find_address(struct list *l, struct list_fault *fault)
 			if (found == 1)
 				return RC_OK;
 			if (found > 1)
-				break;  /* the @ signs decide */
+				break; /* the @ signs decide */
 		}
 	}
 	if (l->names == 1) {
@@ -305,17 +314,21 @@ static enum rc_status find_address(struct list *l, struct list_fault *fault)
 	if (!best)
 		return columns_fault(l, fault, "no column holds addresses: name it with column=");
 	if (ties > 1)
-		return columns_fault(l, fault, "more than one column may hold the addresses: name it with column=");
+		return columns_fault(
+		    l, fault, "more than one column may hold the addresses: name it with column=");
 	l->address = best_at;
 	return RC_OK;
 }
 
 /* ---- rows */
 
-static enum rc_status give_row(struct list *l, const struct record *record, struct list_fault *fault)
+static enum rc_status give_row(struct list *l, const struct record *record,
+			       struct list_fault *fault)
 {
 	enum records_format format = records_get_format(l->records);
-	struct list_row row = { .n = ++l->rows, .raw = record->raw, .raw_len = record->raw_len, .address = "" };
+	struct list_row row = {
+		.n = ++l->rows, .raw = record->raw, .raw_len = record->raw_len, .address = ""
+	};
 	json_t *object = NULL;
 	enum rc_status status;
 
@@ -331,7 +344,8 @@ static enum rc_status give_row(struct list *l, const struct record *record, stru
 			row.address_len = json_string_length(value);
 			trim(&row.address, &row.address_len);
 		} else if (value && !json_is_null(value)) {
-			row.address = "?";  /* a number, a list: no address, but not nothing either */
+			row.address =
+			    "?"; /* a number, a list: no address, but not nothing either */
 			row.address_len = 1;
 		}
 		if (!learn_members(l, object, false)) {
@@ -483,17 +497,20 @@ static enum rc_status place(const struct list *l, enum rc_status status, struct 
 	if (status != RC_OK && fault->record) {
 		bool header = l->has_header || l->params.header == LIST_HEADER_YES;
 
-		fault->row = fault->record > (header ? 1U : 0U) ? fault->record - (header ? 1U : 0U) : 0;
+		fault->row =
+		    fault->record > (header ? 1U : 0U) ? fault->record - (header ? 1U : 0U) : 0;
 	}
 	return status;
 }
 
-/* The error comes before the sample is complete: whether there is a header is then seen from what is there. */
+/* The error comes before the sample is complete: whether there is a header is then seen from what
+ * is there. */
 static void guess_header(struct list *l)
 {
 	struct list_fault ignored = { .record = 0 };
 
-	if (!l->decided && l->sampled && records_get_format(l->records) != RECORDS_LOOK && grow_counts(l))
+	if (!l->decided && l->sampled && records_get_format(l->records) != RECORDS_LOOK &&
+	    grow_counts(l))
 		(void)replay(l, count_record, &ignored);
 }
 
@@ -517,8 +534,10 @@ enum rc_status list_finish(struct list *l, struct list_fault *fault)
 	if (!l->decided && l->sampled)
 		status = decide(l, fault);
 	if (status == RC_OK && !l->rows)
-		status = l->has_header ? list_fault_set(fault, RC_INVALID, 0, 0, "the file holds a header and no rows")
-				       : list_fault_set(fault, RC_INVALID, 0, 0, "the file is empty: it holds no rows");
+		status = l->has_header ? list_fault_set(fault, RC_INVALID, 0, 0,
+							"the file holds a header and no rows")
+				       : list_fault_set(fault, RC_INVALID, 0, 0,
+							"the file is empty: it holds no rows");
 	return place(l, status, fault);
 }
 

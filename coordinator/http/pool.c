@@ -13,7 +13,7 @@ struct pool {
 	char *conninfo;
 	struct db *idle[POOL_MAX];
 	int idle_count;
-	int made;   /* idle and out */
+	int made; /* idle and out */
 };
 
 struct pool *pool_new(const char *conninfo)
@@ -88,7 +88,10 @@ enum rc_status pool_take(struct pool *p, int64_t wait_ms, struct db **ret_db, st
 	enum rc_status status;
 
 	if (!reserve(p, wait_ms, &db))
-		return rc_error_set(err, RC_LIMIT, "all %d database connections of the API are busy: try again in a moment", POOL_MAX);
+		return rc_error_set(
+		    err, RC_LIMIT,
+		    "all %d database connections of the API are busy: try again in a moment",
+		    POOL_MAX);
 	status = db ? db_revive(db, err) : db_open(p->conninfo, "rollcall-http", 0, &db, err);
 	if (status != RC_OK) {
 		if (db)

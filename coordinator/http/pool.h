@@ -19,8 +19,10 @@ enum { POOL_MAX = 32 };
 struct pool *pool_new(const char *conninfo);
 /* Takes NULL. Every connection must be back. */
 void pool_free(struct pool *pool);
-/* Waits up to `wait_ms` for one to come back. RC_LIMIT: all are busy; RC_UNAVAILABLE: the database does not answer. */
-enum rc_status pool_take(struct pool *pool, int64_t wait_ms, struct db **ret_db, struct rc_error *err) RC_MUST_CHECK;
+/* Waits up to `wait_ms` for one to come back. RC_LIMIT: all are busy; RC_UNAVAILABLE: the database
+ * does not answer. */
+enum rc_status pool_take(struct pool *pool, int64_t wait_ms, struct db **ret_db,
+			 struct rc_error *err) RC_MUST_CHECK;
 /* An open transaction is rolled back. Takes NULL. */
 void pool_give(struct pool *pool, struct db *db);
 

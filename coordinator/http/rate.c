@@ -12,9 +12,9 @@ struct look {
 };
 
 struct entry {
-	int64_t job;         /* 0: free */
+	int64_t job; /* 0: free */
 	uint64_t used_ms;
-	struct look look[LOOKS];  /* a ring, LOOK_GAP_MS apart */
+	struct look look[LOOKS]; /* a ring, LOOK_GAP_MS apart */
 	unsigned first, count;
 };
 

@@ -14,8 +14,8 @@ struct rate;
 struct rate *rate_new(void);
 /* Takes NULL. */
 void rate_free(struct rate *rate);
-/* Notes that `job` has `done` rows at `now_ms` (any steady clock) and returns rows/s over the window; -1 when it cannot be
- * said yet. */
+/* Notes that `job` has `done` rows at `now_ms` (any steady clock) and returns rows/s over the
+ * window; -1 when it cannot be said yet. */
 double rate_note(struct rate *rate, int64_t job, int64_t done, uint64_t now_ms);
 
 #endif

@@ -13,18 +13,18 @@ struct records {
 	records_on_record on_record;
 	void *ctx;
 	struct cells *cells;
-	struct rc_buf head;    /* the window, until it is full */
-	struct rc_buf raw;     /* the part of a record that earlier calls brought */
-	size_t line_at;        /* where its last, incomplete line begins in `raw` */
-	uint64_t number;       /* of the last record begun */
-	bool began;            /* the window was looked at */
-	bool open;             /* inside a quoted cell that goes over the line end */
-	bool after_cr;         /* an LF now belongs to the CR before it */
+	struct rc_buf head; /* the window, until it is full */
+	struct rc_buf raw;  /* the part of a record that earlier calls brought */
+	size_t line_at;	    /* where its last, incomplete line begins in `raw` */
+	uint64_t number;    /* of the last record begun */
+	bool began;	    /* the window was looked at */
+	bool open;	    /* inside a quoted cell that goes over the line end */
+	bool after_cr;	    /* an LF now belongs to the CR before it */
 	bool broken;
 };
 
-enum rc_status list_fault_set(struct list_fault *fault, enum rc_status status, uint64_t record, size_t column,
-			      const char *format, ...)
+enum rc_status list_fault_set(struct list_fault *fault, enum rc_status status, uint64_t record,
+			      size_t column, const char *format, ...)
 {
 	char text[RC_ERROR_MAX];
 	char place[80] = "";
@@ -34,7 +34,8 @@ enum rc_status list_fault_set(struct list_fault *fault, enum rc_status status, u
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	if (record && column)
-		snprintf(place, sizeof(place), "record %llu, column %zu: ", (unsigned long long)record, column);
+		snprintf(place, sizeof(place),
+			 "record %llu, column %zu: ", (unsigned long long)record, column);
 	else if (record)
 		snprintf(place, sizeof(place), "record %llu: ", (unsigned long long)record);
 	fault->record = record;
@@ -42,7 +43,8 @@ enum rc_status list_fault_set(struct list_fault *fault, enum rc_status status, u
 	return rc_error_set(&fault->error, status, "%s%s", place, text);
 }
 
-struct records *records_new(const struct records_params *params, records_on_record on_record, void *ctx)
+struct records *records_new(const struct records_params *params, records_on_record on_record,
+			    void *ctx)
 {
 	struct records *r = calloc(1, sizeof(*r));
 
@@ -90,7 +92,8 @@ static enum rc_status refuse_binary(const struct rc_buf *h, struct list_fault *f
 	const char *what = NULL;
 
 	if (starts(h, "PK\003\004", 4) || starts(h, "\xd0\xcf\x11\xe0", 4))
-		what = "this is a spreadsheet or an archive (.xlsx, .ods, .xls, .zip): open it and save the sheet as CSV (UTF-8)";
+		what = "this is a spreadsheet or an archive (.xlsx, .ods, .xls, .zip): open it and "
+		       "save the sheet as CSV (UTF-8)";
 	else if (starts(h, "%PDF", 4))
 		what = "this is a PDF: send the list as CSV, TXT or NDJSON";
 	else if (starts(h, "\xff\xfe", 2) || starts(h, "\xfe\xff", 2) ||
@@ -106,7 +109,7 @@ static enum rc_status refuse_binary(const struct rc_buf *h, struct list_fault *f
 
 struct line_look {
 	size_t comma, semicolon, tab;
-	bool quoted_whole;  /* "..." from end to end */
+	bool quoted_whole; /* "..." from end to end */
 	bool brace;
 };
 
@@ -145,7 +148,8 @@ static char most(const struct line_look *l)
 	return l->semicolon >= l->tab ? ';' : '\t';
 }
 
-/* The first line that is not blank has most to say; one address a line is what is left when nothing speaks for CSV. */
+/* The first line that is not blank has most to say; one address a line is what is left when nothing
+ * speaks for CSV. */
 static void look(struct records *r, const char *text, size_t len)
 {
 	struct line_look sum = { 0 };
@@ -160,7 +164,7 @@ static void look(struct records *r, const char *text, size_t len)
 		while (end < len && text[end] != '\n' && text[end] != '\r')
 			end++;
 		if (end == len && !first && len >= r->params.window)
-			break;  /* cut in the middle */
+			break; /* cut in the middle */
 		look_line(text + at, end - at, &l);
 		if (first && end > at) {
 			first = false;
@@ -198,7 +202,8 @@ static size_t utf8_length(const unsigned char *s, size_t len)
 		return 3;
 	}
 	if (s[0] >= 0xf0 && s[0] <= 0xf4) {
-		if (len < 4 || (s[1] & 0xc0) != 0x80 || (s[2] & 0xc0) != 0x80 || (s[3] & 0xc0) != 0x80)
+		if (len < 4 || (s[1] & 0xc0) != 0x80 || (s[2] & 0xc0) != 0x80 ||
+		    (s[3] & 0xc0) != 0x80)
 			return 0;
 		if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
 			return 0;
@@ -270,11 +275,13 @@ static enum rc_status too_long(struct records *r, struct list_fault *fault)
 	return list_fault_set(fault, RC_INVALID, r->number + 1, 1, "the line is longer than 1 MiB");
 }
 
-static enum rc_status emit(struct records *r, const char *raw, size_t len, bool blank, struct list_fault *fault)
+static enum rc_status emit(struct records *r, const char *raw, size_t len, bool blank,
+			   struct list_fault *fault)
 {
 	struct record record = { .number = r->number, .raw = raw, .raw_len = len };
 
-	while (record.raw_len && (raw[record.raw_len - 1] == '\n' || raw[record.raw_len - 1] == '\r'))
+	while (record.raw_len &&
+	       (raw[record.raw_len - 1] == '\n' || raw[record.raw_len - 1] == '\r'))
 		record.raw_len--;
 	if (r->cells && !blank)
 		record.cell = cells_get(r->cells, &record.cells);
@@ -282,8 +289,8 @@ static enum rc_status emit(struct records *r, const char *raw, size_t len, bool 
 }
 
 /* One line with its end. `raw` is the whole record so far, `line` its last part. */
-static enum rc_status take_line(struct records *r, const char *raw, size_t raw_len, size_t line_at, bool *ret_more,
-				struct list_fault *fault)
+static enum rc_status take_line(struct records *r, const char *raw, size_t raw_len, size_t line_at,
+				bool *ret_more, struct list_fault *fault)
 {
 	const char *line = raw + line_at;
 	size_t len = raw_len - line_at;
@@ -298,10 +305,13 @@ static enum rc_status take_line(struct records *r, const char *raw, size_t raw_l
 		size_t column = column_of(r, raw, line_at + bad);
 
 		if (!octet)
-			return list_fault_set(fault, RC_INVALID, r->number, column,
-					      "octet %zu of the line is a NUL: this is not a text file", bad + 1);
-		return list_fault_set(fault, RC_INVALID, r->number, column,
-				      "octet %zu of the line (0x%02X) is not UTF-8: save the file as UTF-8", bad + 1, octet);
+			return list_fault_set(
+			    fault, RC_INVALID, r->number, column,
+			    "octet %zu of the line is a NUL: this is not a text file", bad + 1);
+		return list_fault_set(
+		    fault, RC_INVALID, r->number, column,
+		    "octet %zu of the line (0x%02X) is not UTF-8: save the file as UTF-8", bad + 1,
+		    octet);
 	}
 	if (!r->cells)
 		return emit(r, raw, raw_len, false, fault);
@@ -323,12 +333,15 @@ static enum rc_status take_line(struct records *r, const char *raw, size_t raw_l
 	}
 	cells_get(r->cells, &count);
 	if (count >= CELLS_MAX)
-		return list_fault_set(fault, RC_INVALID, r->number, count, "more than %d columns", CELLS_MAX);
+		return list_fault_set(fault, RC_INVALID, r->number, count, "more than %d columns",
+				      CELLS_MAX);
 	return list_fault_set(fault, RC_INVALID, r->number, count + 1,
-			      "a quote stands where none may: put quotes around the whole cell and double those inside");
+			      "a quote stands where none may: put quotes around the whole cell and "
+			      "double those inside");
 }
 
-static enum rc_status keep(struct records *r, const char *data, size_t len, struct list_fault *fault)
+static enum rc_status keep(struct records *r, const char *data, size_t len,
+			   struct list_fault *fault)
 {
 	if (r->raw.len + len > RECORD_MAX)
 		return too_long(r, fault);
@@ -337,7 +350,8 @@ static enum rc_status keep(struct records *r, const char *data, size_t len, stru
 }
 
 /* A line end was met at data[len - 1]. */
-static enum rc_status end_line(struct records *r, const char *data, size_t len, struct list_fault *fault)
+static enum rc_status end_line(struct records *r, const char *data, size_t len,
+			       struct list_fault *fault)
 {
 	enum rc_status status;
 	bool more;
@@ -363,7 +377,8 @@ static enum rc_status end_line(struct records *r, const char *data, size_t len, 
 static enum rc_status cut(struct records *r, const char *data, size_t len, struct list_fault *fault)
 {
 	const char *end = data + len;
-	const char *next_lf = NULL;  /* kept, so that a file of lone CRs is not searched anew for each of them */
+	const char *next_lf =
+	    NULL; /* kept, so that a file of lone CRs is not searched anew for each of them */
 	enum rc_status status;
 
 	while (data < end) {
@@ -420,7 +435,8 @@ static enum rc_status begin(struct records *r, struct list_fault *fault)
 	return status;
 }
 
-static enum rc_status feed(struct records *r, const char *data, size_t len, struct list_fault *fault)
+static enum rc_status feed(struct records *r, const char *data, size_t len,
+			   struct list_fault *fault)
 {
 	if (!r->began) {
 		size_t room = r->params.window - r->head.len;
@@ -441,7 +457,8 @@ static enum rc_status feed(struct records *r, const char *data, size_t len, stru
 	return cut(r, data, len, fault);
 }
 
-enum rc_status records_feed(struct records *r, const char *data, size_t len, struct list_fault *fault)
+enum rc_status records_feed(struct records *r, const char *data, size_t len,
+			    struct list_fault *fault)
 {
 	enum rc_status status;
 

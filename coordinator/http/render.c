@@ -12,8 +12,8 @@
 
 struct render {
 	struct render_params params;
-	char delimiter;       /* of the output */
-	char **name;          /* of the input's columns; of NDJSON made unique */
+	char delimiter; /* of the output */
+	char **name;	/* of the input's columns; of NDJSON made unique */
 	bool *dropped;
 	size_t names;
 	bool any_dropped;
@@ -22,8 +22,10 @@ struct render {
 };
 
 static const char *const our_names[] = {
-	"status", "grade", "score", "reason", "smtp_code", "enhanced_code", "provider", "mx", "role", "disposable", "free",
-	"did_you_mean", "attempts", "lane", "checked_at", "catch_all", "review", "domain_risk", "score_basis", "rules",
+	"status",	 "grade",	 "score",	"reason",      "smtp_code",
+	"enhanced_code", "provider",	 "mx",		"role",	       "disposable",
+	"free",		 "did_you_mean", "attempts",	"lane",	       "checked_at",
+	"catch_all",	 "review",	 "domain_risk", "score_basis", "rules",
 };
 
 static bool name_taken(const struct render *r, const char *name)
@@ -69,8 +71,9 @@ struct render *render_new(const struct render_params *params)
 	for (size_t i = 0; i < params->column_count; i++) {
 		const char *name = params->columns[i];
 
-		r->name[i] = params->format == RENDER_NDJSON && params->input != RECORDS_NDJSON ? unique_name(r, name)
-												   : strdup(name);
+		r->name[i] = params->format == RENDER_NDJSON && params->input != RECORDS_NDJSON
+				 ? unique_name(r, name)
+				 : strdup(name);
 		if (!r->name[i])
 			goto fail;
 		r->names++;
@@ -99,7 +102,8 @@ void render_free(struct render *r)
 
 /* ---- CSV */
 
-/* What a spreadsheet would run: = + - @ at the start, or TAB and CR before it. Numbers and telephone numbers are harmless. */
+/* What a spreadsheet would run: = + - @ at the start, or TAB and CR before it. Numbers and
+ * telephone numbers are harmless. */
 static bool is_formula(const char *text, size_t len)
 {
 	if (!len || !memchr("=+-@\t\r", text[0], 6))
@@ -117,7 +121,8 @@ static bool needs_quotes(const char *text, size_t len, char delimiter)
 	for (size_t i = 0; i < len; i++)
 		if (text[i] == delimiter || text[i] == '"' || text[i] == '\n' || text[i] == '\r')
 			return true;
-	return len && (text[0] == ' ' || text[len - 1] == ' ' || text[0] == '\t' || text[len - 1] == '\t');
+	return len &&
+	       (text[0] == ' ' || text[len - 1] == ' ' || text[0] == '\t' || text[len - 1] == '\t');
 }
 
 /* Appends `size` octets to be written over. NULL when out of memory. */
@@ -163,8 +168,8 @@ static void put_cell(struct render *r, const char *text, size_t len, struct rc_b
 }
 
 /*
- * The record as it stands, where that is right: no quote, no column to drop, no formula, not more cells than columns.
- * Nine rows of ten go this way.
+ * The record as it stands, where that is right: no quote, no column to drop, no formula, not more
+ * cells than columns. Nine rows of ten go this way.
  */
 static bool put_as_is(const struct render *r, const char *record, size_t len, struct rc_buf *out)
 {
@@ -358,11 +363,15 @@ json_t *render_json(const struct result_row *row)
 
 	if (!o)
 		return NULL;
-	json_object_set_new_nocheck(o, "status", json_string_nocheck(rc_result_status_name(rc_reason_status(row->reason))));
-	json_object_set_new_nocheck(o, "grade", json_string_nocheck(rc_grade_name(rc_reason_grade(row->reason))));
-	json_object_set_new_nocheck(o, "score", row->score >= 0 ? json_integer(row->score) : json_null());
+	json_object_set_new_nocheck(
+	    o, "status", json_string_nocheck(rc_result_status_name(rc_reason_status(row->reason))));
+	json_object_set_new_nocheck(
+	    o, "grade", json_string_nocheck(rc_grade_name(rc_reason_grade(row->reason))));
+	json_object_set_new_nocheck(o, "score",
+				    row->score >= 0 ? json_integer(row->score) : json_null());
 	json_object_set_new_nocheck(o, "reason", json_string_nocheck(rc_reason_name(row->reason)));
-	json_object_set_new_nocheck(o, "smtp_code", row->smtp_code > 0 ? json_integer(row->smtp_code) : json_null());
+	json_object_set_new_nocheck(
+	    o, "smtp_code", row->smtp_code > 0 ? json_integer(row->smtp_code) : json_null());
 	json_object_set_new_nocheck(o, "enhanced_code", text_or_null(row->enhanced));
 	json_object_set_new_nocheck(o, "provider", text_or_null(row->provider));
 	json_object_set_new_nocheck(o, "mx", text_or_null(row->mx));
@@ -372,11 +381,14 @@ json_t *render_json(const struct result_row *row)
 	json_object_set_new_nocheck(o, "did_you_mean", text_or_null(row->did_you_mean));
 	json_object_set_new_nocheck(o, "attempts", json_integer(row->attempts));
 	json_object_set_new_nocheck(o, "lane", text_or_null(row->lane));
-	json_object_set_new_nocheck(o, "checked_at",
-				    row->checked_at_ms ? json_string_nocheck(rc_clock_format(row->checked_at_ms, when)) : json_null());
+	json_object_set_new_nocheck(
+	    o, "checked_at",
+	    row->checked_at_ms ? json_string_nocheck(rc_clock_format(row->checked_at_ms, when))
+			       : json_null());
 	json_object_set_new_nocheck(o, "catch_all", json_boolean(row->flags & VERDICT_CATCH_ALL));
 	json_object_set_new_nocheck(o, "review", json_boolean(row->flags & VERDICT_REVIEW));
-	json_object_set_new_nocheck(o, "domain_risk", json_boolean(row->flags & VERDICT_DOMAIN_RISK));
+	json_object_set_new_nocheck(o, "domain_risk",
+				    json_boolean(row->flags & VERDICT_DOMAIN_RISK));
 	json_object_set_new_nocheck(o, "score_basis", text_or_null(basis(row)));
 	json_object_set_new_nocheck(o, "rules", text_or_null(row->rule));
 	return o;
@@ -407,9 +419,11 @@ json_t *render_input_json(struct render *r, const char *record, size_t len)
 		if (r->dropped[i])
 			continue;
 		if (r->params.input == RECORDS_TXT && i == 0)
-			json_object_set_new_nocheck(o, r->name[i], json_stringn_nocheck(record, len));
+			json_object_set_new_nocheck(o, r->name[i],
+						    json_stringn_nocheck(record, len));
 		else if (i < cells)
-			json_object_set_new_nocheck(o, r->name[i], json_stringn_nocheck(cell[i].text, cell[i].len));
+			json_object_set_new_nocheck(
+			    o, r->name[i], json_stringn_nocheck(cell[i].text, cell[i].len));
 		else
 			json_object_set_new_nocheck(o, r->name[i], json_string_nocheck(""));
 	}
@@ -427,15 +441,18 @@ static bool find(const char *text, size_t len, const char *word)
 	return memmem(text, len, word, strlen(word)) != NULL;
 }
 
-/* A line of NDJSON input goes on as it came, ours put in before its last brace: numbers keep the form that they had. */
-static bool put_spliced(const char *record, size_t len, const struct result_row *row, struct rc_buf *out)
+/* A line of NDJSON input goes on as it came, ours put in before its last brace: numbers keep the
+ * form that they had. */
+static bool put_spliced(const char *record, size_t len, const struct result_row *row,
+			struct rc_buf *out)
 {
 	const char *inner;
 	json_t *ours;
 
 	while (len && (record[len - 1] == ' ' || record[len - 1] == '\t'))
 		len--;
-	if (!len || record[len - 1] != '}' || find(record, len, "rollcall") || find(record, len, "\\u"))
+	if (!len || record[len - 1] != '}' || find(record, len, "rollcall") ||
+	    find(record, len, "\\u"))
 		return false;
 	inner = memchr(record, '{', len);
 	if (!inner)
@@ -455,7 +472,8 @@ static bool put_spliced(const char *record, size_t len, const struct result_row 
 	return true;
 }
 
-static void put_ndjson(struct render *r, const char *record, size_t len, const struct result_row *row, struct rc_buf *out)
+static void put_ndjson(struct render *r, const char *record, size_t len,
+		       const struct result_row *row, struct rc_buf *out)
 {
 	json_t *o;
 
@@ -470,7 +488,8 @@ static void put_ndjson(struct render *r, const char *record, size_t len, const s
 	json_decref(o);
 }
 
-void render_row(struct render *r, const char *record, size_t len, const struct result_row *row, struct rc_buf *out)
+void render_row(struct render *r, const char *record, size_t len, const struct result_row *row,
+		struct rc_buf *out)
 {
 	if (r->params.format == RENDER_NDJSON) {
 		put_ndjson(r, record, len, row, out);

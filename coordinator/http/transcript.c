@@ -26,22 +26,30 @@ static const char *const failure_texts[] = {
 };
 
 static const char *const stage_texts[] = {
-	"", "looking up the mail servers", "connecting", "the greeting", "EHLO", "STARTTLS", "MAIL FROM", "RCPT TO", "QUIT",
+	"",	      "looking up the mail servers",
+	"connecting", "the greeting",
+	"EHLO",	      "STARTTLS",
+	"MAIL FROM",  "RCPT TO",
+	"QUIT",
 };
 
 static const char *failure_text(Rollcall__Failure failure)
 {
-	return (size_t)failure < sizeof(failure_texts) / sizeof(failure_texts[0]) ? failure_texts[failure] : "unknown failure";
+	return (size_t)failure < sizeof(failure_texts) / sizeof(failure_texts[0])
+		   ? failure_texts[failure]
+		   : "unknown failure";
 }
 
 static const char *stage_text(Rollcall__Stage stage)
 {
-	return (size_t)stage < sizeof(stage_texts) / sizeof(stage_texts[0]) ? stage_texts[stage] : "";
+	return (size_t)stage < sizeof(stage_texts) / sizeof(stage_texts[0]) ? stage_texts[stage]
+									    : "";
 }
 
 static void say(json_t *conversation, const char *who, const char *text, size_t len)
 {
-	json_array_append_new(conversation, json_pack("{s:s, s:o}", "who", who, "text", json_safe(text, len)));
+	json_array_append_new(conversation,
+			      json_pack("{s:s, s:o}", "who", who, "text", json_safe(text, len)));
 }
 
 static void note(json_t *conversation, const char *text)
@@ -50,7 +58,8 @@ static void note(json_t *conversation, const char *text)
 }
 
 /* Where the text does not begin with it already. */
-static void add_enhanced(struct rc_buf *line, const Rollcall__Reply *reply, const char *text, size_t len)
+static void add_enhanced(struct rc_buf *line, const Rollcall__Reply *reply, const char *text,
+			 size_t len)
 {
 	size_t enhanced = reply->enhanced ? strlen(reply->enhanced) : 0;
 
@@ -87,7 +96,8 @@ static void say_reply(json_t *conversation, const Rollcall__Reply *reply)
 	rc_buf_done(&line);
 }
 
-static void command(json_t *conversation, const char *verb, const void *local, size_t local_len, const char *domain)
+static void command(json_t *conversation, const char *verb, const void *local, size_t local_len,
+		    const char *domain)
 {
 	struct rc_buf line;
 
@@ -103,8 +113,8 @@ static void command(json_t *conversation, const char *verb, const void *local, s
 static void say_control(json_t *conversation, const Rollcall__Control *control, const char *domain)
 {
 	note(conversation, control->kind == ROLLCALL__CONTROL_KIND__CONTROL_KIND_POSTMASTER
-				   ? "would it take postmaster, whom every mail server must take?"
-				   : "would it take a random address, that is, anybody?");
+			       ? "would it take postmaster, whom every mail server must take?"
+			       : "would it take a random address, that is, anybody?");
 	command(conversation, "RCPT TO:<", control->local.data, control->local.len, domain);
 	if (control->reply && control->reply->code)
 		say_reply(conversation, control->reply);
@@ -112,8 +122,8 @@ static void say_control(json_t *conversation, const Rollcall__Control *control, 
 		note(conversation, failure_text(control->failure));
 }
 
-static void say_controls(json_t *conversation, const Rollcall__Report *report, uint32_t session, int64_t from_ms, int64_t to_ms,
-			 const char *domain)
+static void say_controls(json_t *conversation, const Rollcall__Report *report, uint32_t session,
+			 int64_t from_ms, int64_t to_ms, const char *domain)
 {
 	for (size_t i = 0; i < report->n_controls; i++) {
 		const Rollcall__Control *c = report->controls[i];
@@ -137,14 +147,15 @@ static void say_transcript(json_t *conversation, const Rollcall__Session *s)
 	}
 }
 
-static void say_session(json_t *conversation, const Rollcall__Report *report, const Rollcall__Answer *answer,
-			const struct results_detail *d)
+static void say_session(json_t *conversation, const Rollcall__Report *report,
+			const Rollcall__Answer *answer, const struct results_detail *d)
 {
 	const Rollcall__Session *s = report->sessions[answer->session - 1];
 	char text[700];
 
-	snprintf(text, sizeof(text), "connected to %.255s (%.64s) port %u from %.64s%s%s", s->mx_host, s->mx_address, s->mx_port,
-		 report->source_ip, s->tls ? ", TLS" : "", s->pipelined ? ", pipelined" : "");
+	snprintf(text, sizeof(text), "connected to %.255s (%.64s) port %u from %.64s%s%s",
+		 s->mx_host, s->mx_address, s->mx_port, report->source_ip, s->tls ? ", TLS" : "",
+		 s->pipelined ? ", pipelined" : "");
 	note(conversation, text);
 	if (s->n_transcript) {
 		say_transcript(conversation, s);
@@ -152,7 +163,8 @@ static void say_session(json_t *conversation, const Rollcall__Report *report, co
 	}
 	say_reply(conversation, s->greeting);
 	if (s->ehlo) {
-		command(conversation, s->used_helo ? "HELO " : "EHLO ", report->helo, strlen(report->helo), NULL);
+		command(conversation, s->used_helo ? "HELO " : "EHLO ", report->helo,
+			strlen(report->helo), NULL);
 		say_reply(conversation, s->ehlo);
 	}
 	if (s->mail) {
@@ -171,7 +183,8 @@ static void say_session(json_t *conversation, const Rollcall__Report *report, co
 		say_reply(conversation, s->quit);
 	}
 	if (s->ended_failure != ROLLCALL__FAILURE__FAILURE_NONE) {
-		snprintf(text, sizeof(text), "it ended at %s: %s", stage_text(s->ended_stage), failure_text(s->ended_failure));
+		snprintf(text, sizeof(text), "it ended at %s: %s", stage_text(s->ended_stage),
+			 failure_text(s->ended_failure));
 		note(conversation, text);
 	}
 }
@@ -186,10 +199,15 @@ static json_t *outcome(const Rollcall__Answer *answer)
 		if (answer->stage != ROLLCALL__STAGE__STAGE_RCPT)
 			rc_buf_printf(&text, "%s: ", stage_text(answer->stage));
 		rc_buf_printf(&text, "%u ", answer->reply->code);
-		add_enhanced(&text, answer->reply, (const char *)answer->reply->text.data, answer->reply->text.len);
-		rc_buf_add(&text, answer->reply->text.data ? answer->reply->text.data : (const uint8_t *)"", answer->reply->text.len);
+		add_enhanced(&text, answer->reply, (const char *)answer->reply->text.data,
+			     answer->reply->text.len);
+		rc_buf_add(&text,
+			   answer->reply->text.data ? answer->reply->text.data
+						    : (const uint8_t *)"",
+			   answer->reply->text.len);
 	} else {
-		rc_buf_printf(&text, "%s%s%s", stage_text(answer->stage), *stage_text(answer->stage) ? ": " : "",
+		rc_buf_printf(&text, "%s%s%s", stage_text(answer->stage),
+			      *stage_text(answer->stage) ? ": " : "",
 			      failure_text(answer->failure));
 	}
 	if (answer->suspect)
@@ -199,11 +217,12 @@ static json_t *outcome(const Rollcall__Answer *answer)
 	return value;
 }
 
-static json_t *attempt_json(const struct results_detail *d, const struct results_part *part, const Rollcall__Report *report,
-			    const Rollcall__Answer *answer)
+static json_t *attempt_json(const struct results_detail *d, const struct results_part *part,
+			    const Rollcall__Report *report, const Rollcall__Answer *answer)
 {
-	const Rollcall__Session *s = answer->session && answer->session <= report->n_sessions ? report->sessions[answer->session - 1]
-											      : NULL;
+	const Rollcall__Session *s = answer->session && answer->session <= report->n_sessions
+					 ? report->sessions[answer->session - 1]
+					 : NULL;
 	json_t *conversation = json_array();
 	char text[200];
 
@@ -212,7 +231,8 @@ static json_t *attempt_json(const struct results_detail *d, const struct results
 	if (s) {
 		say_session(conversation, report, answer, d);
 	} else {
-		snprintf(text, sizeof(text), "%s: %s", stage_text(answer->stage), failure_text(answer->failure));
+		snprintf(text, sizeof(text), "%s: %s", stage_text(answer->stage),
+			 failure_text(answer->failure));
 		note(conversation, text);
 	}
 	/* Controls that another session of the shard asked belong to the verdict too. */
@@ -224,13 +244,16 @@ static json_t *attempt_json(const struct results_detail *d, const struct results
 			say_control(conversation, c, d->domain);
 		}
 	}
-	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:i, s:o, s:o}", "attempt", (int)answer->attempt, "at",
-			 json_time(answer->at_ms), "lane", json_safe(report->lane_name, strlen(report->lane_name)), "source_ip",
-			 json_safe(report->source_ip, strlen(report->source_ip)), "helo", json_safe(report->helo, strlen(report->helo)),
-			 "mail_from", json_safe(report->mail_from, strlen(report->mail_from)), "mx",
+	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:i, s:o, s:o}", "attempt",
+			 (int)answer->attempt, "at", json_time(answer->at_ms), "lane",
+			 json_safe(report->lane_name, strlen(report->lane_name)), "source_ip",
+			 json_safe(report->source_ip, strlen(report->source_ip)), "helo",
+			 json_safe(report->helo, strlen(report->helo)), "mail_from",
+			 json_safe(report->mail_from, strlen(report->mail_from)), "mx",
 			 s ? json_safe(s->mx_host, strlen(s->mx_host)) : json_null(), "mx_address",
-			 s ? json_safe(s->mx_address, strlen(s->mx_address)) : json_null(), "shard", (json_int_t)part->shard,
-			 "shard_attempt", part->shard_attempt, "conversation", conversation, "outcome", outcome(answer));
+			 s ? json_safe(s->mx_address, strlen(s->mx_address)) : json_null(), "shard",
+			 (json_int_t)part->shard, "shard_attempt", part->shard_attempt,
+			 "conversation", conversation, "outcome", outcome(answer));
 }
 
 json_t *transcript_attempts(const struct results_detail *d)
@@ -238,22 +261,28 @@ json_t *transcript_attempts(const struct results_detail *d)
 	json_t *list = json_array();
 
 	for (size_t i = 0; list && i < d->parts; i++) {
-		Rollcall__Report *report = rollcall__report__unpack(NULL, d->part[i].len, d->part[i].body);
+		Rollcall__Report *report =
+		    rollcall__report__unpack(NULL, d->part[i].len, d->part[i].body);
 
 		for (size_t k = 0; report && k < report->n_answers; k++)
 			if ((int64_t)report->answers[k]->uid == d->uid)
-				json_array_append_new(list, attempt_json(d, &d->part[i], report, report->answers[k]));
+				json_array_append_new(
+				    list, attempt_json(d, &d->part[i], report, report->answers[k]));
 		if (report)
 			rollcall__report__free_unpacked(report, NULL);
 	}
 	return list;
 }
 
-static const char *const resolution_names[] = { "", "mx", "implicit", "null_mx", "no_domain", "no_server", "failed", "unroutable" };
+static const char *const resolution_names[] = {
+	"", "mx", "implicit", "null_mx", "no_domain", "no_server", "failed", "unroutable"
+};
 
 json_t *transcript_resolution(const struct results_detail *d)
 {
-	Rollcall__Resolution *r = d->resolution ? rollcall__resolution__unpack(NULL, d->resolution_len, d->resolution) : NULL;
+	Rollcall__Resolution *r =
+	    d->resolution ? rollcall__resolution__unpack(NULL, d->resolution_len, d->resolution)
+			  : NULL;
 	json_t *hosts, *o;
 
 	if (!r)
@@ -263,13 +292,19 @@ json_t *transcript_resolution(const struct results_detail *d)
 		json_t *addresses = json_array();
 
 		for (size_t k = 0; k < r->mx[i]->n_addresses; k++)
-			json_array_append_new(addresses, json_safe(r->mx[i]->addresses[k], strlen(r->mx[i]->addresses[k])));
-		json_array_append_new(hosts, json_pack("{s:i, s:o, s:o}", "preference", (int)r->mx[i]->preference, "host",
-						       json_safe(r->mx[i]->host, strlen(r->mx[i]->host)), "addresses", addresses));
+			json_array_append_new(addresses, json_safe(r->mx[i]->addresses[k],
+								   strlen(r->mx[i]->addresses[k])));
+		json_array_append_new(
+		    hosts, json_pack("{s:i, s:o, s:o}", "preference", (int)r->mx[i]->preference,
+				     "host", json_safe(r->mx[i]->host, strlen(r->mx[i]->host)),
+				     "addresses", addresses));
 	}
 	o = json_pack("{s:s, s:o, s:o, s:o}", "state",
-		      (size_t)r->state < sizeof(resolution_names) / sizeof(resolution_names[0]) ? resolution_names[r->state] : "", "mx",
-		      hosts, "detail", json_safe(r->detail, strlen(r->detail)), "at", json_time(r->at_ms));
+		      (size_t)r->state < sizeof(resolution_names) / sizeof(resolution_names[0])
+			  ? resolution_names[r->state]
+			  : "",
+		      "mx", hosts, "detail", json_safe(r->detail, strlen(r->detail)), "at",
+		      json_time(r->at_ms));
 	rollcall__resolution__free_unpacked(r, NULL);
 	return o;
 }

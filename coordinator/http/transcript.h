@@ -1,8 +1,8 @@
 /*
  * transcript - the stored reports that speak of one row, as the conversations that a person reads.
  *
- * Pure: no I/O. A report that cannot be read (a newer version's) is passed over. What servers said is given word for word where
- * it is UTF-8, with '?' for each octet where it is not.
+ * Pure: no I/O. A report that cannot be read (a newer version's) is passed over. What servers said
+ * is given word for word where it is UTF-8, with '?' for each octet where it is not.
  */
 #ifndef ROLLCALL_COORDINATOR_HTTP_TRANSCRIPT_H
 #define ROLLCALL_COORDINATOR_HTTP_TRANSCRIPT_H
@@ -11,10 +11,11 @@
 
 #include "coordinator/store/results.h"
 
-/* [{"attempt":1,"at":...,"lane":...,"conversation":[{"who":"S","text":"220 ..."}],"outcome":"..."}], oldest first. NULL when out
- * of memory. */
+/* [{"attempt":1,"at":...,"lane":...,"conversation":[{"who":"S","text":"220
+ * ..."}],"outcome":"..."}], oldest first. NULL when out of memory. */
 json_t *transcript_attempts(const struct results_detail *detail);
-/* {"state":"mx","mx":[{"preference":10,"host":...,"addresses":[...]}],"detail":...,"at":...}; null where nothing was looked up. */
+/* {"state":"mx","mx":[{"preference":10,"host":...,"addresses":[...]}],"detail":...,"at":...}; null
+ * where nothing was looked up. */
 json_t *transcript_resolution(const struct results_detail *detail);
 
 #endif

@@ -6,8 +6,8 @@
 
 #include "coordinator/store/db.h"
 
-static const char *const state_names[] = { "", "planning", "waiting_start", "running", "paused", "held", "done", "cancelled",
-					   "failed" };
+static const char *const state_names[] = { "",	   "planning", "waiting_start", "running", "paused",
+					   "held", "done",     "cancelled",	"failed" };
 
 const char *job_state_name(enum job_state state)
 {
@@ -22,10 +22,17 @@ enum job_state job_state_find(const char *name)
 	return JOB_UNSET;
 }
 
-#define JOB_COLUMNS \
-	"j.id, j.public_id, j.name, coalesce(j.client, ''), coalesce(j.error, ''), j.state, j.interactive, j.item_count IS NOT NULL, " \
-	"j.row_count, j.blank_count, coalesce(j.item_count, 0), " DB_MS("j.created_at") ", " DB_MS("j.started_at") ", " \
-	DB_MS("j.finished_at") ", " DB_MS("j.deadline_at")
+#define JOB_COLUMNS                                                                                \
+	"j.id, j.public_id, j.name, coalesce(j.client, ''), coalesce(j.error, ''), j.state, "      \
+	"j.interactive, j.item_count IS NOT NULL, "                                                \
+	"j.row_count, j.blank_count, coalesce(j.item_count, 0), " DB_MS(                           \
+	    "j.created_at") ", " DB_MS("j.started_at") ", " DB_MS("j.finished_at") ", " DB_MS("j." \
+											      "de" \
+											      "ad" \
+											      "li" \
+											      "ne" \
+											      "_a" \
+											      "t")
 /* $1 tenant, $2 client or null */
 #define JOB_SCOPE "j.tenant = $1::int AND ($2::text IS NULL OR j.client = $2)"
 
@@ -65,8 +72,10 @@ static void read_job(const struct db_result *result, int row, struct job_view *r
 static enum rc_status count_results(struct db *db, struct job_view *job, struct rc_error *err)
 {
 	struct db_result *result = NULL;
-	enum rc_status status = db_query_kept(db, "SELECT reason, sum(n)::bigint FROM job_count WHERE job = $1::bigint GROUP BY reason",
-					      DB_PARAMS(db_int(job->id)), &result, err);
+	enum rc_status status = db_query_kept(
+	    db,
+	    "SELECT reason, sum(n)::bigint FROM job_count WHERE job = $1::bigint GROUP BY reason",
+	    DB_PARAMS(db_int(job->id)), &result, err);
 
 	for (int i = 0; status == RC_OK && i < db_rows(result); i++) {
 		int64_t reason = db_get_int(result, i, 0);
@@ -91,12 +100,16 @@ static enum rc_status count_waiting(struct db *db, struct job_view *job, struct 
 
 	if (job->state != JOB_RUNNING && job->state != JOB_PAUSED && job->state != JOB_HELD)
 		return RC_OK;
-	status = db_query_kept(db,
-			       "SELECT sum(n)::bigint, min(due) FROM ("
-			       "SELECT count(*) AS n, " DB_MS("min(due_at)") " AS due FROM deferred WHERE job = $1::bigint AND shard IS NULL "
+	status = db_query_kept(
+	    db,
+	    "SELECT sum(n)::bigint, min(due) FROM ("
+	    "SELECT count(*) AS n, " DB_MS(
+		"min(due_at)") " AS due FROM deferred WHERE job = $1::bigint AND shard IS NULL "
 			       "UNION ALL "
-			       "SELECT coalesce(sum(n), 0), " DB_MS("min(due_at)") " FROM job_domain WHERE job = $1::bigint AND state = 4) w",
-			       DB_PARAMS(db_int(job->id)), &result, err);
+			       "SELECT coalesce(sum(n), 0), " DB_MS(
+				   "min(due_at)") " FROM job_domain WHERE job = $1::bigint AND "
+						  "state = 4) w",
+	    DB_PARAMS(db_int(job->id)), &result, err);
 	if (status == RC_OK) {
 		job->waiting = db_get_int(result, 0, 0);
 		job->waiting_until_ms = db_get_int(result, 0, 1);
@@ -110,12 +123,14 @@ static enum rc_status not_found(const char *public_id, struct rc_error *err)
 	return rc_error_set(err, RC_NOT_FOUND, "there is no job \"%.64s\"", public_id);
 }
 
-enum rc_status jobs_get(struct db *db, const struct job_scope *scope, const char *public_id, struct job_view *ret_job,
-			struct rc_error *err)
+enum rc_status jobs_get(struct db *db, const struct job_scope *scope, const char *public_id,
+			struct job_view *ret_job, struct rc_error *err)
 {
 	struct db_result *result = NULL;
-	enum rc_status status = db_query_kept(db, "SELECT " JOB_COLUMNS " FROM job j WHERE " JOB_SCOPE " AND j.public_id = $3",
-					      DB_PARAMS(db_int(scope->tenant), client_param(scope), db_text(public_id)), &result, err);
+	enum rc_status status = db_query_kept(
+	    db, "SELECT " JOB_COLUMNS " FROM job j WHERE " JOB_SCOPE " AND j.public_id = $3",
+	    DB_PARAMS(db_int(scope->tenant), client_param(scope), db_text(public_id)), &result,
+	    err);
 
 	if (status == RC_OK && db_rows(result) == 0)
 		status = not_found(public_id, err);
@@ -129,16 +144,19 @@ enum rc_status jobs_get(struct db *db, const struct job_scope *scope, const char
 	return status;
 }
 
-enum rc_status jobs_list(struct db *db, const struct job_scope *scope, int64_t before, int limit, struct job_view *ret_jobs,
-			 int *ret_count, bool *ret_more, struct rc_error *err)
+enum rc_status jobs_list(struct db *db, const struct job_scope *scope, int64_t before, int limit,
+			 struct job_view *ret_jobs, int *ret_count, bool *ret_more,
+			 struct rc_error *err)
 {
 	struct db_result *result = NULL;
 	int count = 0;
-	enum rc_status status = db_query_kept(db,
-					      "SELECT " JOB_COLUMNS " FROM job j WHERE " JOB_SCOPE " AND NOT j.interactive "
-					      "AND ($3::bigint = 0 OR j.id < $3::bigint) ORDER BY j.id DESC LIMIT $4::int",
-					      DB_PARAMS(db_int(scope->tenant), client_param(scope), db_int(before), db_int(limit + 1)),
-					      &result, err);
+	enum rc_status status = db_query_kept(
+	    db,
+	    "SELECT " JOB_COLUMNS " FROM job j WHERE " JOB_SCOPE " AND NOT j.interactive "
+	    "AND ($3::bigint = 0 OR j.id < $3::bigint) ORDER BY j.id DESC LIMIT $4::int",
+	    DB_PARAMS(db_int(scope->tenant), client_param(scope), db_int(before),
+		      db_int(limit + 1)),
+	    &result, err);
 
 	if (status != RC_OK)
 		return status;
@@ -182,12 +200,15 @@ static bool next_state(enum job_action action, enum job_state state, enum job_st
 
 static const char *const action_names[] = { "", "started", "paused", "resumed", "cancelled" };
 
-static enum rc_status lock_job(struct db *db, const struct job_scope *scope, const char *public_id, int64_t *ret_id,
-			       enum job_state *ret_state, struct rc_error *err)
+static enum rc_status lock_job(struct db *db, const struct job_scope *scope, const char *public_id,
+			       int64_t *ret_id, enum job_state *ret_state, struct rc_error *err)
 {
 	struct db_result *result = NULL;
-	enum rc_status status = db_query(db, "SELECT j.id, j.state FROM job j WHERE " JOB_SCOPE " AND j.public_id = $3 FOR UPDATE",
-					 DB_PARAMS(db_int(scope->tenant), client_param(scope), db_text(public_id)), &result, err);
+	enum rc_status status = db_query(
+	    db,
+	    "SELECT j.id, j.state FROM job j WHERE " JOB_SCOPE " AND j.public_id = $3 FOR UPDATE",
+	    DB_PARAMS(db_int(scope->tenant), client_param(scope), db_text(public_id)), &result,
+	    err);
 
 	if (status == RC_OK && db_rows(result) == 0)
 		status = not_found(public_id, err);
@@ -199,8 +220,8 @@ static enum rc_status lock_job(struct db *db, const struct job_scope *scope, con
 	return status;
 }
 
-static enum rc_status act(struct db *db, const struct job_scope *scope, const char *public_id, enum job_action action,
-			  struct rc_error *err)
+static enum rc_status act(struct db *db, const struct job_scope *scope, const char *public_id,
+			  enum job_action action, struct rc_error *err)
 {
 	enum job_state state, next;
 	int64_t id;
@@ -209,17 +230,20 @@ static enum rc_status act(struct db *db, const struct job_scope *scope, const ch
 	if (status != RC_OK)
 		return status;
 	if (!next_state(action, state, &next))
-		return rc_error_set(err, RC_CONFLICT, "the job cannot be %s: it is %s", action_names[action], job_state_name(state));
+		return rc_error_set(err, RC_CONFLICT, "the job cannot be %s: it is %s",
+				    action_names[action], job_state_name(state));
 	if (next == state)
 		return RC_OK;
 	return db_query(db,
-			"UPDATE job SET state = $2, started_at = CASE WHEN $2 = 'running' THEN coalesce(started_at, now()) ELSE started_at END, "
-			"finished_at = CASE WHEN $2 = 'cancelled' THEN now() ELSE finished_at END WHERE id = $1::bigint",
+			"UPDATE job SET state = $2, started_at = CASE WHEN $2 = 'running' THEN "
+			"coalesce(started_at, now()) ELSE started_at END, "
+			"finished_at = CASE WHEN $2 = 'cancelled' THEN now() ELSE finished_at END "
+			"WHERE id = $1::bigint",
 			DB_PARAMS(db_int(id), db_text(job_state_name(next))), NULL, err);
 }
 
-enum rc_status jobs_act(struct db *db, const struct job_scope *scope, const char *public_id, enum job_action action,
-			struct rc_error *err)
+enum rc_status jobs_act(struct db *db, const struct job_scope *scope, const char *public_id,
+			enum job_action action, struct rc_error *err)
 {
 	enum rc_status status = db_begin(db, err);
 
@@ -239,7 +263,8 @@ static enum rc_status delete_all(struct db *db, int64_t id, struct rc_error *err
 	for (size_t i = 0; status == RC_OK && i < sizeof(shared) / sizeof(shared[0]); i++) {
 		status = db_execf(db, err, "DROP TABLE IF EXISTS %s_%" PRId64, shared[i], id);
 		if (status == RC_OK)
-			status = db_execf(db, err, "DELETE FROM %s WHERE job = %" PRId64, shared[i], id);
+			status =
+			    db_execf(db, err, "DELETE FROM %s WHERE job = %" PRId64, shared[i], id);
 	}
 	if (status == RC_OK)
 		status = db_execf(db, err, "DROP TABLE IF EXISTS stage_%" PRId64, id);
@@ -249,7 +274,8 @@ static enum rc_status delete_all(struct db *db, int64_t id, struct rc_error *err
 	return status;
 }
 
-enum rc_status jobs_delete(struct db *db, const struct job_scope *scope, const char *public_id, struct rc_error *err)
+enum rc_status jobs_delete(struct db *db, const struct job_scope *scope, const char *public_id,
+			   struct rc_error *err)
 {
 	enum job_state state;
 	int64_t id;
@@ -265,15 +291,18 @@ enum rc_status jobs_delete(struct db *db, const struct job_scope *scope, const c
 	return status;
 }
 
-enum rc_status jobs_find_idempotent(struct db *db, int tenant, const char *key, char ret_public_id[JOB_ID_MAX],
-				    unsigned char ret_sha256[32], struct rc_error *err)
+enum rc_status jobs_find_idempotent(struct db *db, int tenant, const char *key,
+				    char ret_public_id[JOB_ID_MAX], unsigned char ret_sha256[32],
+				    struct rc_error *err)
 {
 	struct db_result *result = NULL;
 	const uint8_t *sha;
 	size_t len = 0;
-	enum rc_status status = db_query_kept(db,
-					      "SELECT public_id, input_sha256 FROM job WHERE tenant = $1::int AND idempotency_key = $2",
-					      DB_PARAMS(db_int(tenant), db_text(key)), &result, err);
+	enum rc_status status =
+	    db_query_kept(db,
+			  "SELECT public_id, input_sha256 FROM job WHERE tenant = $1::int AND "
+			  "idempotency_key = $2",
+			  DB_PARAMS(db_int(tenant), db_text(key)), &result, err);
 
 	if (status != RC_OK)
 		return status;
@@ -290,15 +319,18 @@ enum rc_status jobs_find_idempotent(struct db *db, int tenant, const char *key, 
 	return status;
 }
 
-enum rc_status jobs_lanes(struct db *db, struct lane_view *ret_lanes, int room, int *ret_count, struct rc_error *err)
+enum rc_status jobs_lanes(struct db *db, struct lane_view *ret_lanes, int room, int *ret_count,
+			  struct rc_error *err)
 {
 	struct db_result *result = NULL;
 	enum rc_status status = db_query_kept(
-		db,
-		"SELECT l.number, l.name, l.public_address, l.bind_address, l.helo, l.mail_from, "
-		"coalesce(g.expires_at > now() AND NOT g.returned, false), coalesce(g.worker, ''), coalesce(g.epoch, 0), " DB_MS("l.last_seen")
-		" FROM lane l LEFT JOIN lane_lease g ON g.lane = l.number ORDER BY l.number LIMIT $1::int",
-		DB_PARAMS(db_int(room)), &result, err);
+	    db,
+	    "SELECT l.number, l.name, l.public_address, l.bind_address, l.helo, l.mail_from, "
+	    "coalesce(g.expires_at > now() AND NOT g.returned, false), coalesce(g.worker, ''), "
+	    "coalesce(g.epoch, 0), " DB_MS(
+		"l.last_seen") " FROM lane l LEFT JOIN lane_lease g ON g.lane = l.number ORDER BY "
+			       "l.number LIMIT $1::int",
+	    DB_PARAMS(db_int(room)), &result, err);
 
 	if (status != RC_OK)
 		return status;

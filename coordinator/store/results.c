@@ -25,10 +25,11 @@ static char **load_texts(struct db_result *result, int column, size_t *ret_count
 static enum rc_status load_columns(struct db *db, struct results_job *job, struct rc_error *err)
 {
 	struct db_result *result = NULL;
-	enum rc_status status = db_query_kept(db,
-					      "SELECT c.name FROM job, unnest(columns) WITH ORDINALITY AS c(name, i) "
-					      "WHERE id = $1::bigint ORDER BY c.i",
-					      DB_PARAMS(db_int(job->id)), &result, err);
+	enum rc_status status =
+	    db_query_kept(db,
+			  "SELECT c.name FROM job, unnest(columns) WITH ORDINALITY AS c(name, i) "
+			  "WHERE id = $1::bigint ORDER BY c.i",
+			  DB_PARAMS(db_int(job->id)), &result, err);
 
 	if (status == RC_OK) {
 		job->columns = load_texts(result, 0, &job->column_count);
@@ -42,7 +43,8 @@ static enum rc_status load_columns(struct db *db, struct results_job *job, struc
 static enum rc_status load_lanes(struct db *db, struct results_job *job, struct rc_error *err)
 {
 	struct db_result *result = NULL;
-	enum rc_status status = db_query_kept(db, "SELECT number, name FROM lane ORDER BY number", DB_NONE, &result, err);
+	enum rc_status status = db_query_kept(db, "SELECT number, name FROM lane ORDER BY number",
+					      DB_NONE, &result, err);
 
 	if (status == RC_OK && db_rows(result)) {
 		int64_t last = db_get_int(result, db_rows(result) - 1, 0);
@@ -64,8 +66,8 @@ static enum rc_status load_lanes(struct db *db, struct results_job *job, struct 
 	return status;
 }
 
-enum rc_status results_open(struct db *db, const struct job_scope *scope, const char *public_id, struct results_job **ret_job,
-			    struct rc_error *err)
+enum rc_status results_open(struct db *db, const struct job_scope *scope, const char *public_id,
+			    struct results_job **ret_job, struct rc_error *err)
 {
 	struct results_job *job = calloc(1, sizeof(*job));
 	struct db_result *result = NULL;
@@ -73,12 +75,15 @@ enum rc_status results_open(struct db *db, const struct job_scope *scope, const 
 
 	if (!job)
 		return rc_error_set(err, RC_NO_MEMORY, "out of memory");
-	status = db_query_kept(db,
-			       "SELECT id, public_id, name, format, table_set, state, item_count IS NOT NULL, row_count FROM job "
-			       "WHERE tenant = $1::int AND ($2::text IS NULL OR client = $2) AND public_id = $3",
-			       DB_PARAMS(db_int(scope->tenant), db_text(scope->client && *scope->client ? scope->client : NULL),
-					 db_text(public_id)),
-			       &result, err);
+	status = db_query_kept(
+	    db,
+	    "SELECT id, public_id, name, format, table_set, state, item_count IS NOT NULL, "
+	    "row_count FROM job "
+	    "WHERE tenant = $1::int AND ($2::text IS NULL OR client = $2) AND public_id = $3",
+	    DB_PARAMS(db_int(scope->tenant),
+		      db_text(scope->client && *scope->client ? scope->client : NULL),
+		      db_text(public_id)),
+	    &result, err);
 	if (status == RC_OK && db_rows(result) == 0)
 		status = rc_error_set(err, RC_NOT_FOUND, "there is no job \"%.64s\"", public_id);
 	if (status == RC_OK) {
@@ -119,7 +124,8 @@ void results_close(struct results_job *job)
 
 /* ---- rows */
 
-static const char *lane_name(const struct results_job *job, const struct db_result *result, int row, int column)
+static const char *lane_name(const struct results_job *job, const struct db_result *result, int row,
+			     int column)
 {
 	int64_t number = db_get_int(result, row, column);
 
@@ -137,7 +143,8 @@ static enum rc_reason reason_of(const struct db_result *result, int row, int col
 {
 	int64_t reason = db_get_int(result, row, column);
 
-	return reason > RC_REASON_UNSET && reason < RC_REASON_COUNT ? (enum rc_reason)reason : RC_REASON_NOT_PROBED;
+	return reason > RC_REASON_UNSET && reason < RC_REASON_COUNT ? (enum rc_reason)reason
+								    : RC_REASON_NOT_PROBED;
 }
 
 /* What a row is called before it has anything of its own. */
@@ -146,12 +153,13 @@ static enum rc_reason open_reason(const struct results_job *job)
 	return job->state == JOB_CANCELLED ? RC_REASON_CANCELLED : RC_REASON_NOT_PROBED;
 }
 
-#define RESULT_COLUMNS \
-	"x.reason, x.flags, x.score, x.smtp_code, x.enhanced, x.provider, x.mx, x.did_you_mean, x.attempts, x.lane, x.rule, " \
-	DB_MS("x.checked_at") " AS checked"
+#define RESULT_COLUMNS                                                                             \
+	"x.reason, x.flags, x.score, x.smtp_code, x.enhanced, x.provider, x.mx, x.did_you_mean, "  \
+	"x.attempts, x.lane, x.rule, " DB_MS("x.checked_at") " AS checked"
 enum { RESULT_COLUMN_COUNT = 12 };
 
-static void read_result(const struct results_job *job, const struct db_result *r, int row, int at, struct result_row *ret)
+static void read_result(const struct results_job *job, const struct db_result *r, int row, int at,
+			struct result_row *ret)
 {
 	ret->final = true;
 	ret->reason = reason_of(r, row, at);
@@ -168,10 +176,12 @@ static void read_result(const struct results_job *job, const struct db_result *r
 	ret->checked_at_ms = db_get_int(r, row, at + 11);
 }
 
-#define DEFERRED_COLUMNS "d.reason, d.smtp_code, d.enhanced, d.mx_host, d.tries, d.lane, " DB_MS("d.due_at")
+#define DEFERRED_COLUMNS                                                                           \
+	"d.reason, d.smtp_code, d.enhanced, d.mx_host, d.tries, d.lane, " DB_MS("d.due_at")
 enum { DEFERRED_COLUMN_COUNT = 7 };
 
-static void read_deferred(const struct results_job *job, const struct db_result *r, int row, int at, struct result_row *ret)
+static void read_deferred(const struct results_job *job, const struct db_result *r, int row, int at,
+			  struct result_row *ret)
 {
 	ret->reason = reason_of(r, row, at);
 	ret->smtp_code = (int)db_get_int(r, row, at + 1);
@@ -183,13 +193,15 @@ static void read_deferred(const struct results_job *job, const struct db_result 
 
 /* ---- chunks */
 
-static enum rc_status unpack(const uint8_t *body, size_t len, size_t count, struct results_chunk *chunk, struct rc_error *err)
+static enum rc_status unpack(const uint8_t *body, size_t len, size_t count,
+			     struct results_chunk *chunk, struct rc_error *err)
 {
 	unsigned long long size = ZSTD_getFrameContentSize(body, len);
 	size_t at = 0;
 	char *text;
 
-	if (size == ZSTD_CONTENTSIZE_UNKNOWN || size == ZSTD_CONTENTSIZE_ERROR || size > CHUNK_TEXT_MAX)
+	if (size == ZSTD_CONTENTSIZE_UNKNOWN || size == ZSTD_CONTENTSIZE_ERROR ||
+	    size > CHUNK_TEXT_MAX)
 		return rc_error_set(err, RC_BROKEN, "a chunk of the stored input is damaged");
 	text = malloc(size ? size : 1);
 	chunk->record = calloc(count ? count : 1, sizeof(*chunk->record));
@@ -214,9 +226,11 @@ static enum rc_status unpack(const uint8_t *body, size_t len, size_t count, stru
 	return RC_OK;
 }
 
-/* A table's name with the job's suffix goes into the text; the shared set's text is the same for all jobs. */
-static enum rc_status query_set(struct db *db, const struct results_job *job, const char *format, const struct db_param *params,
-				int count, struct db_result **ret_result, struct rc_error *err)
+/* A table's name with the job's suffix goes into the text; the shared set's text is the same for
+ * all jobs. */
+static enum rc_status query_set(struct db *db, const struct results_job *job, const char *format,
+				const struct db_param *params, int count,
+				struct db_result **ret_result, struct rc_error *err)
 {
 	const char *set = job->table_set;
 	char sql[2048];
@@ -234,19 +248,21 @@ static enum rc_status query_set(struct db *db, const struct results_job *job, co
 	return db_query_kept(db, sql, params, count, ret_result, err);
 }
 
-static enum rc_status load_results(struct db *db, const struct results_job *job, struct results_chunk *chunk, size_t *ret_open,
+static enum rc_status load_results(struct db *db, const struct results_job *job,
+				   struct results_chunk *chunk, size_t *ret_open,
 				   struct rc_error *err)
 {
 	struct db_result *result = NULL;
-	/* LIMIT 1 keeps the planner at one look into the index a row: a job's rows of `result` may be millions, this chunk's are
-	 * not. */
-	enum rc_status status = query_set(db, job,
-					  "SELECT r.n, x.* FROM row_uid# r LEFT JOIN LATERAL (SELECT " RESULT_COLUMNS
-					  " FROM result# x WHERE x.job = $1::bigint AND x.uid = r.uid LIMIT 1) x ON true "
-					  "WHERE r.job = $1::bigint AND r.n >= $2::bigint AND r.n < $3::bigint",
-					  DB_PARAMS(db_int(job->id), db_int(chunk->first_row),
-						    db_int(chunk->first_row + (int64_t)chunk->count)),
-					  &result, err);
+	/* LIMIT 1 keeps the planner at one look into the index a row: a job's rows of `result` may
+	 * be millions, this chunk's are not. */
+	enum rc_status status = query_set(
+	    db, job,
+	    "SELECT r.n, x.* FROM row_uid# r LEFT JOIN LATERAL (SELECT " RESULT_COLUMNS
+	    " FROM result# x WHERE x.job = $1::bigint AND x.uid = r.uid LIMIT 1) x ON true "
+	    "WHERE r.job = $1::bigint AND r.n >= $2::bigint AND r.n < $3::bigint",
+	    DB_PARAMS(db_int(job->id), db_int(chunk->first_row),
+		      db_int(chunk->first_row + (int64_t)chunk->count)),
+	    &result, err);
 
 	if (status != RC_OK)
 		return status;
@@ -269,16 +285,18 @@ static enum rc_status load_results(struct db *db, const struct results_job *job,
 	return RC_OK;
 }
 
-static enum rc_status load_deferred(struct db *db, const struct results_job *job, struct results_chunk *chunk, struct rc_error *err)
+static enum rc_status load_deferred(struct db *db, const struct results_job *job,
+				    struct results_chunk *chunk, struct rc_error *err)
 {
 	struct db_result *result = NULL;
-	enum rc_status status = query_set(db, job,
-					  "SELECT r.n, d.* FROM row_uid# r CROSS JOIN LATERAL (SELECT " DEFERRED_COLUMNS
-					  " FROM deferred d WHERE d.job = $1::bigint AND d.uid = r.uid LIMIT 1) d "
-					  "WHERE r.job = $1::bigint AND r.n >= $2::bigint AND r.n < $3::bigint",
-					  DB_PARAMS(db_int(job->id), db_int(chunk->first_row),
-						    db_int(chunk->first_row + (int64_t)chunk->count)),
-					  &result, err);
+	enum rc_status status =
+	    query_set(db, job,
+		      "SELECT r.n, d.* FROM row_uid# r CROSS JOIN LATERAL (SELECT " DEFERRED_COLUMNS
+		      " FROM deferred d WHERE d.job = $1::bigint AND d.uid = r.uid LIMIT 1) d "
+		      "WHERE r.job = $1::bigint AND r.n >= $2::bigint AND r.n < $3::bigint",
+		      DB_PARAMS(db_int(job->id), db_int(chunk->first_row),
+				db_int(chunk->first_row + (int64_t)chunk->count)),
+		      &result, err);
 
 	if (status != RC_OK)
 		return status;
@@ -293,15 +311,18 @@ static enum rc_status load_deferred(struct db *db, const struct results_job *job
 	return RC_OK;
 }
 
-enum rc_status results_chunk_load(struct db *db, const struct results_job *job, int chunk_no, struct results_chunk *ret_chunk,
-				  struct rc_error *err)
+enum rc_status results_chunk_load(struct db *db, const struct results_job *job, int chunk_no,
+				  struct results_chunk *ret_chunk, struct rc_error *err)
 {
 	struct results_chunk chunk = { .first_row = 0 };
 	struct db_result *result = NULL;
 	const uint8_t *body;
 	size_t len = 0, open = 0;
-	enum rc_status status = db_query_kept(db, "SELECT first_row, row_count, body FROM input_chunk WHERE job = $1::bigint AND chunk = $2::int",
-					      DB_PARAMS(db_int(job->id), db_int(chunk_no)), &result, err);
+	enum rc_status status =
+	    db_query_kept(db,
+			  "SELECT first_row, row_count, body FROM input_chunk WHERE job = "
+			  "$1::bigint AND chunk = $2::int",
+			  DB_PARAMS(db_int(job->id), db_int(chunk_no)), &result, err);
 
 	if (status != RC_OK)
 		return status;
@@ -345,19 +366,26 @@ void results_chunk_done(struct results_chunk *chunk)
 
 /* ---- one row */
 
-static enum rc_status load_row(struct db *db, const struct results_job *job, int64_t n, struct results_detail *d, struct rc_error *err)
+static enum rc_status load_row(struct db *db, const struct results_job *job, int64_t n,
+			       struct results_detail *d, struct rc_error *err)
 {
 	struct db_result *result = NULL;
-	enum rc_status status = query_set(db, job,
-					  "SELECT r.uid, i.local, coalesce(m.domain, ''), m.resolution, x.uid, " RESULT_COLUMNS ", f.uid, "
-					  DEFERRED_COLUMNS " FROM row_uid# r JOIN item# i ON i.job = r.job AND i.uid = r.uid "
-					  "LEFT JOIN job_domain m ON m.job = i.job AND m.domain_no = i.domain_no "
-					  "LEFT JOIN result# x ON x.job = r.job AND x.uid = r.uid "
-					  "LEFT JOIN deferred d ON d.job = r.job AND d.uid = r.uid "
-					  "LEFT JOIN deferred f ON f.job = r.job AND f.uid = r.uid AND f.shard IS NULL "
-					  "WHERE r.job = $1::bigint AND r.n = $2::bigint",
-					  DB_PARAMS(db_int(job->id), db_int(n)), &result, err);
-	enum { AT_RESULT = 5, AT_WAITING = AT_RESULT + RESULT_COLUMN_COUNT, AT_DEFERRED = AT_WAITING + 1 };
+	enum rc_status status = query_set(
+	    db, job,
+	    "SELECT r.uid, i.local, coalesce(m.domain, ''), m.resolution, x.uid, " RESULT_COLUMNS
+	    ", f.uid, " DEFERRED_COLUMNS
+	    " FROM row_uid# r JOIN item# i ON i.job = r.job AND i.uid = r.uid "
+	    "LEFT JOIN job_domain m ON m.job = i.job AND m.domain_no = i.domain_no "
+	    "LEFT JOIN result# x ON x.job = r.job AND x.uid = r.uid "
+	    "LEFT JOIN deferred d ON d.job = r.job AND d.uid = r.uid "
+	    "LEFT JOIN deferred f ON f.job = r.job AND f.uid = r.uid AND f.shard IS NULL "
+	    "WHERE r.job = $1::bigint AND r.n = $2::bigint",
+	    DB_PARAMS(db_int(job->id), db_int(n)), &result, err);
+	enum {
+		AT_RESULT = 5,
+		AT_WAITING = AT_RESULT + RESULT_COLUMN_COUNT,
+		AT_DEFERRED = AT_WAITING + 1
+	};
 
 	if (status != RC_OK)
 		return status;
@@ -375,20 +403,25 @@ static enum rc_status load_row(struct db *db, const struct results_job *job, int
 	} else if (!d->row.final && !db_is_null(result, 0, AT_DEFERRED)) {
 		read_deferred(job, result, 0, AT_DEFERRED, &d->row);
 		if (!db_is_null(result, 0, AT_WAITING))
-			d->next_attempt_ms = db_get_int(result, 0, AT_DEFERRED + DEFERRED_COLUMN_COUNT - 1);
+			d->next_attempt_ms =
+			    db_get_int(result, 0, AT_DEFERRED + DEFERRED_COLUMN_COUNT - 1);
 	}
 	return RC_OK;
 }
 
-static enum rc_status load_parts(struct db *db, const struct results_job *job, struct results_detail *d, struct rc_error *err)
+static enum rc_status load_parts(struct db *db, const struct results_job *job,
+				 struct results_detail *d, struct rc_error *err)
 {
 	struct db_result *result = NULL;
-	enum rc_status status = db_query_kept(db,
-					      "SELECT p.shard, p.attempt, p.part, p.body FROM shard s JOIN report p ON p.shard = s.id "
-					      "WHERE s.job = $1::bigint AND s.kind = 1 AND (s.uids @> ARRAY[$2::bigint] OR (s.uids IS NULL "
-					      "AND s.first_uid <= $2::bigint AND s.first_uid + s.n > $2::bigint)) "
-					      "ORDER BY p.shard, p.attempt, p.part LIMIT $3::int",
-					      DB_PARAMS(db_int(job->id), db_int(d->uid), db_int(RESULTS_PARTS_MAX)), &result, err);
+	enum rc_status status = db_query_kept(
+	    db,
+	    "SELECT p.shard, p.attempt, p.part, p.body FROM shard s JOIN report p ON p.shard = "
+	    "s.id "
+	    "WHERE s.job = $1::bigint AND s.kind = 1 AND (s.uids @> ARRAY[$2::bigint] OR (s.uids "
+	    "IS NULL "
+	    "AND s.first_uid <= $2::bigint AND s.first_uid + s.n > $2::bigint)) "
+	    "ORDER BY p.shard, p.attempt, p.part LIMIT $3::int",
+	    DB_PARAMS(db_int(job->id), db_int(d->uid), db_int(RESULTS_PARTS_MAX)), &result, err);
 
 	if (status != RC_OK)
 		return status;
@@ -407,14 +440,16 @@ static enum rc_status load_parts(struct db *db, const struct results_job *job, s
 	return RC_OK;
 }
 
-enum rc_status results_detail_load(struct db *db, const struct results_job *job, int64_t n, struct results_detail *ret_detail,
-				   struct rc_error *err)
+enum rc_status results_detail_load(struct db *db, const struct results_job *job, int64_t n,
+				   struct results_detail *ret_detail, struct rc_error *err)
 {
 	struct results_detail d = { .local = "", .domain = "", .row = { .score = -1 } };
 	enum rc_status status = RC_OK;
 
 	if (n < 1 || n > job->rows)
-		return rc_error_set(err, RC_NOT_FOUND, "the job has %lld rows: there is no row %lld", (long long)job->rows, (long long)n);
+		return rc_error_set(err, RC_NOT_FOUND,
+				    "the job has %lld rows: there is no row %lld",
+				    (long long)job->rows, (long long)n);
 	d.row.reason = job->planned ? RC_REASON_BLANK : open_reason(job);
 	d.row.final = job->planned || job->state == JOB_CANCELLED;
 	if (job->planned)

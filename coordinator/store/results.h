@@ -1,9 +1,11 @@
 /*
- * results - the rows of a job with what is known of each, in input order, a chunk of the input at a time.
+ * results - the rows of a job with what is known of each, in input order, a chunk of the input at a
+ * time.
  *
- * Every chunk is one statement (two while rows are between attempts): nothing is held open between two chunks, so a slow
- * reader keeps neither a transaction nor, if it likes, a connection. A row without a final result is rendered from the job's
- * state: cancelled, waiting for its retry, or not probed.
+ * Every chunk is one statement (two while rows are between attempts): nothing is held open between
+ * two chunks, so a slow reader keeps neither a transaction nor, if it likes, a connection. A row
+ * without a final result is rendered from the job's state: cancelled, waiting for its retry, or not
+ * probed.
  */
 #ifndef ROLLCALL_COORDINATOR_STORE_RESULTS_H
 #define ROLLCALL_COORDINATOR_STORE_RESULTS_H
@@ -29,13 +31,13 @@ struct results_job {
 	int64_t rows;
 	char **columns;
 	size_t column_count;
-	char **lane;         /* names by number; NULL where there is none */
+	char **lane; /* names by number; NULL where there is none */
 	size_t lane_count;
 };
 
 /* Owned by the caller: results_close(). */
-enum rc_status results_open(struct db *db, const struct job_scope *scope, const char *public_id, struct results_job **ret_job,
-			    struct rc_error *err) RC_MUST_CHECK;
+enum rc_status results_open(struct db *db, const struct job_scope *scope, const char *public_id,
+			    struct results_job **ret_job, struct rc_error *err) RC_MUST_CHECK;
 /* Takes NULL. */
 void results_close(struct results_job *job);
 
@@ -46,14 +48,15 @@ struct results_record {
 };
 
 struct results_chunk {
-	int64_t first_row;  /* from 1 */
+	int64_t first_row; /* from 1 */
 	size_t count;
 	struct results_record *record;
-	void *memory[3];    /* private: what the strings stand in */
+	void *memory[3]; /* private: what the strings stand in */
 };
 
 /* RC_NOT_FOUND: there is no such chunk, the last one was before it. */
-enum rc_status results_chunk_load(struct db *db, const struct results_job *job, int chunk_no, struct results_chunk *ret_chunk,
+enum rc_status results_chunk_load(struct db *db, const struct results_job *job, int chunk_no,
+				  struct results_chunk *ret_chunk,
 				  struct rc_error *err) RC_MUST_CHECK;
 /* Takes one that was never loaded, if zeroed. */
 void results_chunk_done(struct results_chunk *chunk);
@@ -62,27 +65,28 @@ void results_chunk_done(struct results_chunk *chunk);
 struct results_part {
 	int64_t shard;
 	int shard_attempt, part;
-	const uint8_t *body;  /* the Report message */
+	const uint8_t *body; /* the Report message */
 	size_t len;
 };
 
 struct results_detail {
-	int64_t uid;              /* 0: a blank row, or not planned yet */
-	const char *local;        /* of a bad row the whole cell; "" for a blank one */
-	const char *domain;       /* "" of a bad row */
-	const uint8_t *resolution;  /* the Resolution message, or NULL */
+	int64_t uid;		   /* 0: a blank row, or not planned yet */
+	const char *local;	   /* of a bad row the whole cell; "" for a blank one */
+	const char *domain;	   /* "" of a bad row */
+	const uint8_t *resolution; /* the Resolution message, or NULL */
 	size_t resolution_len;
 	struct result_row row;
-	int64_t next_attempt_ms;  /* 0: none */
-	struct results_part *part;  /* by shard, attempt, part */
+	int64_t next_attempt_ms;   /* 0: none */
+	struct results_part *part; /* by shard, attempt, part */
 	size_t parts;
-	void *memory[4];          /* private */
+	void *memory[4]; /* private */
 };
 
 enum { RESULTS_PARTS_MAX = 200 };
 
 /* RC_NOT_FOUND: the job has no such row. Free with results_detail_done(). */
-enum rc_status results_detail_load(struct db *db, const struct results_job *job, int64_t n, struct results_detail *ret_detail,
+enum rc_status results_detail_load(struct db *db, const struct results_job *job, int64_t n,
+				   struct results_detail *ret_detail,
 				   struct rc_error *err) RC_MUST_CHECK;
 void results_detail_done(struct results_detail *detail);
 

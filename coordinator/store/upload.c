@@ -16,8 +16,8 @@ struct upload {
 	struct db *db;
 	int64_t job;
 	char public_id[JOB_ID_MAX];
-	struct rc_buf chunk;      /* records, each after its length */
-	struct rc_buf stage;      /* lines of COPY */
+	struct rc_buf chunk; /* records, each after its length */
+	struct rc_buf stage; /* lines of COPY */
 	ZSTD_CCtx *zstd;
 	int chunk_no, chunk_rows;
 	uint64_t rows, blank;
@@ -50,17 +50,22 @@ void upload_abort(struct upload *u)
 	upload_free(u);
 }
 
-static enum rc_status insert_job(struct upload *u, const struct upload_params *p, struct rc_error *err)
+static enum rc_status insert_job(struct upload *u, const struct upload_params *p,
+				 struct rc_error *err)
 {
 	struct db_result *result = NULL;
-	enum rc_status status = db_query(
-		u->db,
-		"INSERT INTO job(public_id, tenant, client, name, state, interactive, idempotency_key, format, deadline_at) "
-		"VALUES ($1, $2::int, $3, $4, 'planning', $5::boolean, $6, '', "
-		"now() + coalesce(make_interval(secs => $7::float8 / 1000), interval '72 hours')) RETURNING id",
-		DB_PARAMS(db_text(u->public_id), db_int(p->tenant), db_text(p->client), db_text(p->name ? p->name : ""),
-			  db_bool(p->interactive), db_text(p->idempotency_key), p->deadline_ms > 0 ? db_int(p->deadline_ms) : db_null()),
-		&result, err);
+	enum rc_status status =
+	    db_query(u->db,
+		     "INSERT INTO job(public_id, tenant, client, name, state, interactive, "
+		     "idempotency_key, format, deadline_at) "
+		     "VALUES ($1, $2::int, $3, $4, 'planning', $5::boolean, $6, '', "
+		     "now() + coalesce(make_interval(secs => $7::float8 / 1000), interval '72 "
+		     "hours')) RETURNING id",
+		     DB_PARAMS(db_text(u->public_id), db_int(p->tenant), db_text(p->client),
+			       db_text(p->name ? p->name : ""), db_bool(p->interactive),
+			       db_text(p->idempotency_key),
+			       p->deadline_ms > 0 ? db_int(p->deadline_ms) : db_null()),
+		     &result, err);
 
 	if (status == RC_OK)
 		u->job = db_get_int(result, 0, 0);
@@ -68,7 +73,8 @@ static enum rc_status insert_job(struct upload *u, const struct upload_params *p
 	return status;
 }
 
-enum rc_status upload_begin(struct db *db, const struct upload_params *params, struct upload **ret_upload, struct rc_error *err)
+enum rc_status upload_begin(struct db *db, const struct upload_params *params,
+			    struct upload **ret_upload, struct rc_error *err)
 {
 	struct upload *u = calloc(1, sizeof(*u));
 	enum rc_status status;
@@ -105,7 +111,9 @@ static enum rc_status copy_stage(struct upload *u, struct rc_error *err)
 
 	if (!u->stage.len)
 		return RC_OK;
-	snprintf(sql, sizeof(sql), "COPY stage_%" PRId64 " (n, kind, local, domain, did_you_mean) FROM STDIN", u->job);
+	snprintf(sql, sizeof(sql),
+		 "COPY stage_%" PRId64 " (n, kind, local, domain, did_you_mean) FROM STDIN",
+		 u->job);
 	status = db_copy_in_start(u->db, sql, err);
 	if (status == RC_OK)
 		status = db_copy_in_put(u->db, u->stage.data, u->stage.len, err);
@@ -129,9 +137,11 @@ static enum rc_status store_chunk(struct upload *u, struct rc_error *err)
 		free(packed);
 		return rc_error_set(err, RC_BROKEN, "zstd: %s", ZSTD_getErrorName(size));
 	}
-	status = db_query_kept(u->db, "INSERT INTO input_chunk(job, chunk, first_row, row_count, body) "
+	status = db_query_kept(u->db,
+			       "INSERT INTO input_chunk(job, chunk, first_row, row_count, body) "
 			       "VALUES ($1::bigint, $2::int, $3::bigint, $4::int, $5)",
-			       DB_PARAMS(db_int(u->job), db_int(u->chunk_no), db_int((int64_t)u->rows - u->chunk_rows + 1),
+			       DB_PARAMS(db_int(u->job), db_int(u->chunk_no),
+					 db_int((int64_t)u->rows - u->chunk_rows + 1),
 					 db_int(u->chunk_rows), db_bytes(packed, size)),
 			       NULL, err);
 	free(packed);
@@ -180,7 +190,8 @@ enum rc_status upload_row(struct upload *u, const struct upload_row *row, struct
 	return flush(u, err);
 }
 
-static enum rc_status finish_job(struct upload *u, const struct upload_end *end, struct rc_error *err)
+static enum rc_status finish_job(struct upload *u, const struct upload_end *end,
+				 struct rc_error *err)
 {
 	struct rc_buf names;
 	enum rc_status status;
@@ -192,18 +203,22 @@ static enum rc_status finish_job(struct upload *u, const struct upload_end *end,
 	if (names.failed)
 		status = rc_error_set(err, RC_NO_MEMORY, "out of memory");
 	else
-		status = db_query(u->db,
-				  "UPDATE job SET format = $2, columns = $3::text[], address_column = $4::int, row_count = $5::bigint, "
-				  "blank_count = $6::bigint, input_sha256 = $7 WHERE id = $1::bigint",
-				  DB_PARAMS(db_int(u->job), db_text(end->format), db_buf(&names), db_int((int64_t)end->address_column),
-					    db_int((int64_t)u->rows), db_int((int64_t)u->blank),
-					    db_bytes(end->sha256, sizeof(end->sha256))),
-				  NULL, err);
+		status =
+		    db_query(u->db,
+			     "UPDATE job SET format = $2, columns = $3::text[], address_column = "
+			     "$4::int, row_count = $5::bigint, "
+			     "blank_count = $6::bigint, input_sha256 = $7 WHERE id = $1::bigint",
+			     DB_PARAMS(db_int(u->job), db_text(end->format), db_buf(&names),
+				       db_int((int64_t)end->address_column),
+				       db_int((int64_t)u->rows), db_int((int64_t)u->blank),
+				       db_bytes(end->sha256, sizeof(end->sha256))),
+			     NULL, err);
 	rc_buf_done(&names);
 	return status;
 }
 
-enum rc_status upload_commit(struct upload *u, const struct upload_end *end, char ret_public_id[JOB_ID_MAX], struct rc_error *err)
+enum rc_status upload_commit(struct upload *u, const struct upload_end *end,
+			     char ret_public_id[JOB_ID_MAX], struct rc_error *err)
 {
 	enum rc_status status = flush(u, err);
 

@@ -31,7 +31,10 @@ static enum rc_status count(void *ctx, const char *data, size_t len)
 
 static size_t pack_gzip(const char *in, size_t len, unsigned char *out, size_t room)
 {
-	z_stream z = { .next_in = (unsigned char *)(uintptr_t)in, .avail_in = (unsigned)len, .next_out = out, .avail_out = (unsigned)room };
+	z_stream z = { .next_in = (unsigned char *)(uintptr_t)in,
+		       .avail_in = (unsigned)len,
+		       .next_out = out,
+		       .avail_out = (unsigned)room };
 
 	assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
 	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
@@ -39,7 +42,8 @@ static size_t pack_gzip(const char *in, size_t len, unsigned char *out, size_t r
 	return room - z.avail_out;
 }
 
-static void check(const unsigned char *data, size_t len, enum decode_coding coding, const char *expected)
+static void check(const unsigned char *data, size_t len, enum decode_coding coding,
+		  const char *expected)
 {
 	for (size_t split = 0; split <= len; split++) {
 		struct rc_error err;
@@ -49,7 +53,8 @@ static void check(const unsigned char *data, size_t len, enum decode_coding codi
 		rc_buf_init(&out, 0);
 		d = decode_new(coding, 0, keep, &out);
 		assert_int_equal(decode_feed(d, (const char *)data, split, &err), RC_OK);
-		assert_int_equal(decode_feed(d, (const char *)data + split, len - split, &err), RC_OK);
+		assert_int_equal(decode_feed(d, (const char *)data + split, len - split, &err),
+				 RC_OK);
 		assert_int_equal(decode_finish(d, &err), RC_OK);
 		assert_string_equal(out.data ? out.data : "", expected);
 		decode_free(d);
@@ -115,7 +120,8 @@ static void test_refused(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_codings), cmocka_unit_test(test_refused) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_codings),
+					    cmocka_unit_test(test_refused) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

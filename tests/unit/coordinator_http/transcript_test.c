@@ -12,7 +12,8 @@
 #include "coordinator/http/transcript.h"
 #include "rollcall.pb-c.h"
 
-static Rollcall__Reply *reply(Rollcall__Reply *r, unsigned code, const char *enhanced, const char *text)
+static Rollcall__Reply *reply(Rollcall__Reply *r, unsigned code, const char *enhanced,
+			      const char *text)
 {
 	rollcall__reply__init(r);
 	r->code = code;
@@ -54,20 +55,23 @@ static void test_conversation(void **state)
 {
 	Rollcall__Report report = ROLLCALL__REPORT__INIT;
 	Rollcall__Session session = ROLLCALL__SESSION__INIT, *sessions[] = { &session };
-	Rollcall__Answer mine = ROLLCALL__ANSWER__INIT, other = ROLLCALL__ANSWER__INIT, *answers[] = { &other, &mine };
+	Rollcall__Answer mine = ROLLCALL__ANSWER__INIT, other = ROLLCALL__ANSWER__INIT,
+			 *answers[] = { &other, &mine };
 	Rollcall__Control control = ROLLCALL__CONTROL__INIT, *controls[] = { &control };
 	Rollcall__Reply greeting, ehlo, mail, quit, rcpt, refused;
 	struct results_part part;
-	struct results_detail d = { .uid = 42, .local = "anna", .domain = "x.test", .part = &part, .parts = 1 };
+	struct results_detail d = {
+		.uid = 42, .local = "anna", .domain = "x.test", .part = &part, .parts = 1
+	};
 	json_t *attempts, *attempt, *lines;
 
 	(void)state;
-	report.lane_name = (char *)(uintptr_t)"lane-1";
-	report.source_ip = (char *)(uintptr_t)"127.10.1.1";
-	report.helo = (char *)(uintptr_t)"probe1.sender.test";
-	report.mail_from = (char *)(uintptr_t)"verify@probe1.sender.test";
-	session.mx_host = (char *)(uintptr_t)"mx1.x.test";
-	session.mx_address = (char *)(uintptr_t)"127.9.0.1";
+	report.lane_name = (char *)(uintptr_t) "lane-1";
+	report.source_ip = (char *)(uintptr_t) "127.10.1.1";
+	report.helo = (char *)(uintptr_t) "probe1.sender.test";
+	report.mail_from = (char *)(uintptr_t) "verify@probe1.sender.test";
+	session.mx_host = (char *)(uintptr_t) "mx1.x.test";
+	session.mx_address = (char *)(uintptr_t) "127.9.0.1";
 	session.mx_port = 25;
 	session.greeting = reply(&greeting, 220, "", "mx1.x.test\nready");
 	session.ehlo = reply(&ehlo, 250, "", "mx1.x.test");
@@ -82,7 +86,7 @@ static void test_conversation(void **state)
 	mine.at_ms = 1795484617123;
 	mine.reply = reply(&rcpt, 250, "2.1.5", "Ok");
 	control.kind = ROLLCALL__CONTROL_KIND__CONTROL_KIND_RANDOM;
-	control.local.data = (uint8_t *)(uintptr_t)"zz9";
+	control.local.data = (uint8_t *)(uintptr_t) "zz9";
 	control.local.len = 3;
 	control.session = 1;
 	control.at_ms = 1795484617200;
@@ -99,7 +103,8 @@ static void test_conversation(void **state)
 	assert_int_equal(json_array_size(attempts), 1);
 	attempt = json_array_get(attempts, 0);
 	assert_int_equal(json_integer_value(json_object_get(attempt, "attempt")), 2);
-	assert_string_equal(json_string_value(json_object_get(attempt, "at")), "2026-11-24T01:43:37.123Z");
+	assert_string_equal(json_string_value(json_object_get(attempt, "at")),
+			    "2026-11-24T01:43:37.123Z");
 	assert_string_equal(json_string_value(json_object_get(attempt, "outcome")), "250 2.1.5 Ok");
 	lines = json_object_get(attempt, "conversation");
 	assert_int_equal(json_array_size(lines), sizeof(expected) / sizeof(expected[0]));
@@ -107,7 +112,8 @@ static void test_conversation(void **state)
 		const json_t *line = json_array_get(lines, i);
 		char text[300];
 
-		snprintf(text, sizeof(text), "%s %s", json_string_value(json_object_get(line, "who")),
+		snprintf(text, sizeof(text), "%s %s",
+			 json_string_value(json_object_get(line, "who")),
 			 json_string_value(json_object_get(line, "text")));
 		assert_string_equal(text, expected[i]);
 	}
@@ -119,10 +125,13 @@ static void test_conversation(void **state)
 static void test_odd_reports(void **state)
 {
 	Rollcall__Report report = ROLLCALL__REPORT__INIT;
-	Rollcall__Answer mine = ROLLCALL__ANSWER__INIT, binary = ROLLCALL__ANSWER__INIT, *answers[] = { &mine, &binary };
+	Rollcall__Answer mine = ROLLCALL__ANSWER__INIT, binary = ROLLCALL__ANSWER__INIT,
+			 *answers[] = { &mine, &binary };
 	Rollcall__Reply rubbish;
 	struct results_part part;
-	struct results_detail d = { .uid = 42, .local = "anna", .domain = "x.test", .part = &part, .parts = 1 };
+	struct results_detail d = {
+		.uid = 42, .local = "anna", .domain = "x.test", .part = &part, .parts = 1
+	};
 	json_t *attempts;
 
 	(void)state;
@@ -137,9 +146,12 @@ static void test_odd_reports(void **state)
 	pack(&report, &part);
 	attempts = transcript_attempts(&d);
 	assert_int_equal(json_array_size(attempts), 2);
-	assert_string_equal(json_string_value(json_object_get(json_array_get(attempts, 0), "outcome")),
-			    "connecting: the connection was refused");
-	assert_string_equal(json_string_value(json_object_get(json_array_get(attempts, 1), "outcome")), "the greeting: 554 ?? x");
+	assert_string_equal(
+	    json_string_value(json_object_get(json_array_get(attempts, 0), "outcome")),
+	    "connecting: the connection was refused");
+	assert_string_equal(
+	    json_string_value(json_object_get(json_array_get(attempts, 1), "outcome")),
+	    "the greeting: 554 ?? x");
 	json_decref(attempts);
 	for (size_t len = 0; len < part.len; len++) {
 		size_t whole = part.len;
@@ -155,7 +167,8 @@ static void test_odd_reports(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_conversation), cmocka_unit_test(test_odd_reports) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_conversation),
+					    cmocka_unit_test(test_odd_reports) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
