@@ -7,7 +7,6 @@
 #include <strings.h>
 
 #include "common/base/log.h"
-#include "coordinator/bell.h"
 
 struct job_scope request_scope(const struct request *r)
 {
@@ -211,8 +210,18 @@ void reply_fault(struct request *r, const struct list_fault *fault)
 		fault->error.text);
 }
 
-void ring(struct bell *bell)
+void tell_uploaded(const struct request *r)
 {
-	if (bell)
-		bell_ring(bell);
+	const struct http_server_params *p = &r->api->params;
+
+	if (p->uploaded)
+		p->uploaded(p->ctx);
+}
+
+void tell_changed(const struct request *r)
+{
+	const struct http_server_params *p = &r->api->params;
+
+	if (p->changed)
+		p->changed(p->ctx);
 }

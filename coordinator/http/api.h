@@ -93,7 +93,8 @@ void reply_error(struct request *r, const struct rc_error *err);
 /* A list that was refused, with its row and column. */
 void reply_fault(struct request *r, const struct list_fault *fault);
 
-void ring(struct bell *bell);
+void tell_uploaded(const struct request *r);
+void tell_changed(const struct request *r);
 
 /* The calls, by file. */
 json_t *job_json(struct request *r, const struct job_view *job); /* api_jobs.c */

@@ -6,7 +6,6 @@
 #include "coordinator/http/api.h"
 #include "coordinator/http/openapi.h"
 #include "coordinator/http/rate.h"
-#include "coordinator/readiness.h"
 
 enum { LIST_LIMIT_DEFAULT = 50, LIST_LIMIT_MAX = 200, LANES_SHOWN_MAX = 1024 };
 
@@ -167,8 +166,7 @@ static void act(struct request *r, enum job_action action)
 		reply_error(r, &err);
 		return;
 	}
-	ring(r->api->params.planner_bell);
-	ring(r->api->params.leader_bell);
+	tell_changed(r);
 	reply_job(r, MHD_HTTP_OK);
 }
 
@@ -206,7 +204,7 @@ void call_job_delete(struct request *r)
 		reply_error(r, &err);
 		return;
 	}
-	ring(r->api->params.leader_bell);
+	tell_changed(r);
 	reply_text(r, MHD_HTTP_NO_CONTENT, "application/json", "", 0);
 }
 
@@ -246,20 +244,18 @@ void call_healthz(struct request *r)
 
 void call_readyz(struct request *r)
 {
-	struct readiness *ready = r->api->params.readiness;
+	const struct http_server_params *p = &r->api->params;
 	json_t *pieces = json_object(), *lacks = json_array();
-	bool all = ready != NULL;
+	char text[HTTP_LACKS_MAX];
+	const char *name;
+	bool all = p->piece != NULL;
 
-	for (int i = 0; ready && i < READINESS_PIECES; i++) {
-		char text[READINESS_TEXT_MAX] = "";
-		const char *name = readiness_piece_name((enum readiness_piece)i);
-
-		if (readiness_piece_ok(ready, (enum readiness_piece)i, text)) {
-			json_object_set_new(pieces, name, json_string("ok"));
+	for (int i = 0; p->piece && p->piece(p->ctx, i, &name, text); i++) {
+		json_object_set_new(pieces, name,
+				    *text ? json_safe(text, strlen(text)) : json_string("ok"));
+		if (!*text)
 			continue;
-		}
 		all = false;
-		json_object_set_new(pieces, name, json_safe(text, strlen(text)));
 		json_array_append_new(lacks, json_string(name));
 	}
 	reply_json(

@@ -238,7 +238,7 @@ void call_verify(struct request *r)
 	status = find_or_submit(r, email, public_id, &err);
 	json_decref(body);
 	if (status == RC_OK) {
-		ring(r->api->params.planner_bell);
+		tell_uploaded(r);
 		status = wait_row(r, public_id, wait_ms, &row, &err);
 	}
 	if (status != RC_OK) {

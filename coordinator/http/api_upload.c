@@ -354,6 +354,6 @@ void call_upload(struct request *r)
 		refuse(u);
 		return;
 	}
-	ring(r->api->params.planner_bell);
+	tell_uploaded(r);
 	reply_made(r, MHD_HTTP_CREATED, public_id);
 }

@@ -9,26 +9,28 @@
 #ifndef ROLLCALL_COORDINATOR_HTTP_HTTP_SERVER_H
 #define ROLLCALL_COORDINATOR_HTTP_HTTP_SERVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/status.h"
 
-struct bell;
-struct readiness;
 struct http_server;
 
-enum { HTTP_ADDRESS_MAX = 80 };
+enum { HTTP_ADDRESS_MAX = 80, HTTP_LACKS_MAX = 512 };
 
 struct http_server_params {
 	const char *
 	    listen; /* "127.0.0.1:8025", "[::1]:0", ":8025" (all addresses); port 0: any free one */
-	const char *database;	     /* libpq's conninfo */
-	int64_t max_upload;	     /* octets of an unpacked list; 0: 10 GiB */
-	int64_t deadline_ms;	     /* of a job that names none; 0: 72 h */
-	struct bell *planner_bell;   /* rung when a job was uploaded. NULL: none */
-	struct bell *leader_bell;    /* rung when a job was paused, resumed, started, cancelled,
-					deleted. NULL: none */
-	struct readiness *readiness; /* for /readyz; NULL: never ready */
+	const char *database; /* libpq's conninfo */
+	int64_t max_upload;   /* octets of an unpacked list; 0: 10 GiB */
+	int64_t deadline_ms;  /* of a job that names none; 0: 72 h */
+	/* What the rest of the coordinator is told and asked, from any thread; each may be NULL. */
+	void *ctx;
+	void (*uploaded)(void *ctx); /* a list is in the database: there is something to plan */
+	void (*changed)(void *ctx);  /* a job was started, paused, resumed, cancelled or deleted */
+	/* For /readyz: piece 0, 1, 2 ...; false after the last one. *ret_name is static;
+	 * `ret_lacks` is "" where it is well, else one sentence. */
+	bool (*piece)(void *ctx, int piece, const char **ret_name, char ret_lacks[HTTP_LACKS_MAX]);
 };
 
 /* RC_INVALID: `listen` is no address; RC_CONFLICT: the port is taken; the sentence names it and
