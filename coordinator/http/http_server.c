@@ -321,6 +321,8 @@ static enum MHD_Result take_body(struct request *r, const char *data, size_t len
 		if (r->body.failed)
 			reply_problem(r, 413, "too-large",
 				      "the body of this call has at most %d octets", API_BODY_MAX);
+	} else if ((r->dropped += len) > API_BODY_MAX) {
+		reply_problem(r, 413, "too-large", "this call takes no body");
 	}
 	return MHD_YES;
 }
