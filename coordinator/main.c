@@ -185,6 +185,29 @@ static void wait_for_signal(const sigset_t *signals)
 	rc_log(RC_LOG_INFO, "stopping", "signal=%s", strsignal(number));
 }
 
+/* What the API tells the threads, and asks for /readyz. */
+static void on_uploaded(void *ctx)
+{
+	bell_ring(((struct context *)ctx)->planner_bell);
+}
+
+static void on_changed(void *ctx)
+{
+	bell_ring(((struct context *)ctx)->leader_bell);
+}
+
+static bool on_piece(void *ctx, int piece, const char **ret_name, char ret_lacks[HTTP_LACKS_MAX])
+{
+	const struct context *context = ctx;
+
+	if (piece < 0 || piece >= READINESS_PIECES)
+		return false;
+	*ret_name = readiness_piece_name((enum readiness_piece)piece);
+	if (readiness_piece_ok(context->readiness, (enum readiness_piece)piece, ret_lacks))
+		ret_lacks[0] = '\0';
+	return true;
+}
+
 static int serve(const struct config *config)
 {
 	struct context context = { 0 };
@@ -208,9 +231,10 @@ static int serve(const struct config *config)
 		/* The port first: it costs nothing to ask for, and /readyz can say what the rest waits for. */
 		const struct http_server_params params = { .listen = config->listen,
 							   .database = config->database,
-							   .planner_bell = context.planner_bell,
-							   .leader_bell = context.leader_bell,
-							   .readiness = context.readiness };
+							   .ctx = &context,
+							   .uploaded = on_uploaded,
+							   .changed = on_changed,
+							   .piece = on_piece };
 
 		status = prepare_database(&context, &err);
 		if (status == RC_OK)
