@@ -49,6 +49,19 @@ static json_t *counts_json(const struct job_view *job)
 	return json_pack("{s:o, s:o}", "status", by_status, "reason", by_reason);
 }
 
+/* Rows between two attempts come when they are due, however fast the others go; what follows then
+ * nobody knows. */
+static json_t *eta_json(const struct job_view *job, int64_t open, double speed)
+{
+	int64_t wait_s = (job->waiting_until_ms - rc_clock_wall_ms()) / 1000;
+	int64_t eta_s;
+
+	if (open <= 0 || speed <= 0)
+		return json_null();
+	eta_s = (int64_t)((double)open / speed) + 1;
+	return json_integer((json_int_t)(job->waiting && wait_s > eta_s ? wait_s : eta_s));
+}
+
 json_t *job_json(struct request *r, const struct job_view *job)
 {
 	int64_t done = done_rows(job), open = job->items - job->final;
@@ -77,9 +90,8 @@ json_t *job_json(struct request *r, const struct job_view *job)
 	    o, "client", *job->client ? json_safe(job->client, strlen(job->client)) : json_null());
 	json_object_set_new(o, "rate", json_real(speed > 0 ? speed : 0));
 	json_object_set_new(o, "eta_s",
-			    moving && speed > 0
-				? json_integer((json_int_t)((double)(job->rows - done) / speed) + 1)
-				: json_null());
+			    moving ? eta_json(job, job->rows - done - job->waiting, speed)
+				   : json_null());
 	json_object_set_new(o, "waiting",
 			    json_pack("{s:I, s:o}", "rows", (json_int_t)job->waiting, "until",
 				      json_time(job->waiting_until_ms)));
