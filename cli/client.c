@@ -256,8 +256,9 @@ static enum rc_status problem_tell(const struct transfer *transfer, long http, s
 				  NULL;
 	const char *title = json_string_value(json_object_get(problem, "title"));
 	const char *detail = json_string_value(json_object_get(problem, "detail"));
-	const json_t *row = json_object_get(problem, "row");
-	const json_t *column = json_object_get(problem, "column");
+	/* With a member `record` the detail says itself where; `row` then counts without the header. */
+	const json_t *row = json_object_get(problem, "record") ? NULL : json_object_get(problem, "row");
+	const json_t *column = json_object_get(problem, "record") ? NULL : json_object_get(problem, "column");
 	char where[256] = "", place[200] = "";
 	if (json_is_integer(column))
 		snprintf(place, sizeof place, "column %lld", (long long)json_integer_value(column));
