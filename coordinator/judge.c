@@ -20,7 +20,8 @@ enum {
 	DAY_MS = 86400000,
 	ACCEPTED_COUNTS_S = 30 * 86400,
 	IDLE_FREE = 3,                        /* times in a row that a row may come back unasked before it waits */
-	IDLE_WAIT_MAX_S = 60
+	IDLE_WAIT_MAX_S = 60,
+	HOLD_MAX_MS = 12 * 3600 * 1000
 };
 
 /* What is known of a domain name, for all jobs. */
@@ -641,6 +642,16 @@ static enum rc_status judge_resolutions(struct judge *j, const struct shard *s, 
 	return status;
 }
 
+/* The worker has met a server that wants less of us. */
+static void hold(struct judge *j, const struct shard *s, const Rollcall__LaneHealth *health)
+{
+	int64_t wait_ms = health->retry_in_ms < HOLD_MAX_MS ? health->retry_in_ms : HOLD_MAX_MS;
+
+	if (health->throttled && *s->domain->group)
+		writes_hold(j->d->writes, s->lane, s->domain->group,
+			    j->d->now_ms + wait_ms / (int64_t)j->context->schedule.time_scale + 1);
+}
+
 static enum rc_status judge_report(struct judge *j, const Rollcall__Report *report, struct rc_error *err)
 {
 	struct shard *s = shard_find(j, report->shard);
@@ -664,6 +675,8 @@ static enum rc_status judge_report(struct judge *j, const Rollcall__Report *repo
 		for (size_t i = 0; i < report->n_answers; i++)
 			judge_answer(j, s, report, &evidence, report->answers[i]);
 		learn(s->domain, s, &evidence, j->d->now_ms);
+		if (report->health)
+			hold(j, s, report->health);
 	} else {
 		status = judge_resolutions(j, s, report, err);
 	}

@@ -24,10 +24,13 @@ enum {
 };
 
 /* Chores and how often they are due at least, whether the bell rang or not. */
-enum chore { CHORE_LANDED, CHORE_LOOKUPS, CHORE_DUE, CHORE_REFILL, CHORE_FINISH, CHORE_SECOND, CHORE_SWEEP, CHORE_MOVE, CHORES };
+enum chore {
+	CHORE_LANDED, CHORE_LOOKUPS, CHORE_DUE, CHORE_REFILL, CHORE_FINISH, CHORE_HOLDS, CHORE_SECOND, CHORE_SWEEP, CHORE_MOVE, CHORES
+};
 static const uint32_t every_ms[CHORES] = {
 	[CHORE_LANDED] = 500, [CHORE_LOOKUPS] = 250,  [CHORE_DUE] = 200,    [CHORE_REFILL] = 250,
-	[CHORE_FINISH] = 500, [CHORE_SECOND] = 1000, [CHORE_SWEEP] = 3000, [CHORE_MOVE] = 10000,
+	[CHORE_FINISH] = 500, [CHORE_HOLDS] = 250,   [CHORE_SECOND] = 1000, [CHORE_SWEEP] = 3000,
+	[CHORE_MOVE] = 10000,
 };
 
 static bool due(struct leader *leader, enum chore chore, bool rung)
@@ -284,6 +287,19 @@ static enum rc_status take_over(struct leader *leader, struct rc_error *err)
 	return RC_OK;
 }
 
+/* The topic may have been made anew behind our back, under the same cluster id. */
+static void check_ends(struct leader *leader)
+{
+	struct rc_error why;
+	bool behind = false;
+
+	if (leader->producer && leader->generation != 0 && !leader->taking_over &&
+	    read_ends(leader, leader->generation, &behind, &why) == RC_OK && behind) {
+		rc_log(RC_LOG_WARN, "broker_forgot", "generation=%d", leader->generation);
+		leader->generation = 0;
+	}
+}
+
 static enum rc_status work(struct leader *leader, bool rung, bool *ret_busy, struct rc_error *err)
 {
 	enum rc_status status;
@@ -308,6 +324,8 @@ static enum rc_status work(struct leader *leader, bool rung, bool *ret_busy, str
 		status = leader_lookups(leader, &lookups, err);
 	if (status == RC_OK && due(leader, CHORE_DUE, false))
 		status = leader_due(leader, &rows, err);
+	if (status == RC_OK && due(leader, CHORE_HOLDS, rung))
+		status = leader_holds(leader, err);
 	if (status == RC_OK && ready && leader->broker_well && !leader->taking_over) {
 		if (due(leader, CHORE_REFILL, rung || lookups > 0 || rows > 0))
 			status = leader_refill(leader, err);
@@ -324,8 +342,10 @@ static enum rc_status work(struct leader *leader, bool rung, bool *ret_busy, str
 	}
 	if (status == RC_OK && due(leader, CHORE_SWEEP, false))
 		status = leader_sweep(leader, err);
-	if (status == RC_OK && ready && due(leader, CHORE_MOVE, false))
+	if (status == RC_OK && ready && due(leader, CHORE_MOVE, false)) {
 		status = leader_lanes_move(leader, err);
+		check_ends(leader);
+	}
 	*ret_busy = sent > 0 || lookups > 0;
 	return status;
 }

@@ -267,6 +267,20 @@ bool leader_any_lane(struct leader *leader, uint32_t *ret_lane)
 	return false;
 }
 
+enum rc_status leader_holds(struct leader *leader, struct rc_error *err)
+{
+	struct db_result *r;
+	enum rc_status status = lease_holds(leader->db, &r, err);
+
+	if (status != RC_OK)
+		return status;
+	dispatch_hold_expire(leader->dispatch, rc_clock_wall_ms());
+	for (int i = 0; i < db_rows(r); i++)
+		dispatch_hold(leader->dispatch, (uint32_t)db_get_int(r, i, 0), db_get_text(r, i, 1), db_get_int(r, i, 2));
+	db_result_free(r);
+	return RC_OK;
+}
+
 enum rc_status leader_lanes_move(struct leader *leader, struct rc_error *err)
 {
 	int64_t now_ms = rc_clock_wall_ms(), count = 0;

@@ -66,7 +66,7 @@ struct leader {
 	size_t cursor_count;
 
 	uint64_t bell_seen;
-	uint64_t at_ms[8];           /* monotonic: when each chore was done last */
+	uint64_t at_ms[16];           /* monotonic: when each chore was done last */
 };
 
 static inline bool leader_leads(const struct leader *leader)
@@ -81,6 +81,8 @@ enum rc_status leader_hellos(struct leader *leader, struct rc_error *err) RC_MUS
 void leader_lanes_refresh(struct leader *leader);
 /* What waits for lanes that nobody offers any more. */
 enum rc_status leader_lanes_move(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
+/* Which MX groups a lane is to leave alone for a while. */
+enum rc_status leader_holds(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
 /* A lane under a lease of this generation, in turns; false: none. */
 bool leader_any_lane(struct leader *leader, uint32_t *ret_lane);
 

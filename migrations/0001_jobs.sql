@@ -259,6 +259,14 @@ CREATE TABLE mx_group_lane (
 	PRIMARY KEY (mx_group, slot)
 );
 
+-- Servers that have asked a lane to slow down: nothing more is sent to them from there until then.
+CREATE TABLE lane_hold (
+	lane     int NOT NULL,
+	mx_group text NOT NULL,
+	until    timestamptz NOT NULL,
+	PRIMARY KEY (lane, mx_group)
+);
+
 -- What is known of a domain, for every tenant: nothing here names a person.
 CREATE TABLE domain_knowledge (
 	domain        text PRIMARY KEY,

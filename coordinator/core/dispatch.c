@@ -16,12 +16,18 @@ enum {
 	RATE_STEP_MS = 2000              /* how often a lane's rate is taken */
 };
 
+struct hold {
+	struct hold *next;
+	uint32_t lane;
+	int64_t until_ms;
+};
+
 struct group {
 	struct group *next;
+	struct hold *holds;              /* counts as one of `refs` while there are any */
 	uint32_t shards, recipients;     /* in flight */
 	uint32_t cap_shards, cap_recipients;
 	uint32_t refs;                   /* entries that name it */
-	bool capped;                     /* dispatch_group_cap() has spoken */
 	char name[];
 };
 
@@ -310,6 +316,12 @@ void dispatch_free(struct dispatch *d)
 			struct group *g = d->groups[i];
 
 			d->groups[i] = g->next;
+			while (g->holds) {
+				struct hold *hold = g->holds;
+
+				g->holds = hold->next;
+				free(hold);
+			}
 			free(g);
 		}
 	free(d);
@@ -328,7 +340,6 @@ void dispatch_group_cap(struct dispatch *d, const char *group, uint32_t shards, 
 	/* Only of groups that something in memory belongs to: the others take theirs when they come. */
 	if (!g)
 		return;
-	g->capped = true;
 	g->cap_shards = shards ? shards : 1;
 	g->cap_recipients = recipients ? recipients : 1;
 }
@@ -351,6 +362,52 @@ bool dispatch_crowded(const struct dispatch *d, uint32_t lane, int64_t job, enum
 	for (const struct entry *e = q->first; e; e = e->next)
 		waiting += e->group == g;
 	return waiting >= g->cap_shards + DISPATCH_GROUP_CROWD;
+}
+
+void dispatch_hold(struct dispatch *d, uint32_t lane, const char *name, int64_t until_ms)
+{
+	struct group *g = *name ? group_get(d, name) : NULL;
+	struct hold *hold;
+
+	if (!g)
+		return;
+	for (hold = g->holds; hold && hold->lane != lane; hold = hold->next)
+		;
+	if (!hold) {
+		hold = calloc(1, sizeof(*hold));
+		if (!hold)
+			return;
+		if (!g->holds)
+			g->refs++;
+		hold->lane = lane;
+		hold->next = g->holds;
+		g->holds = hold;
+	}
+	hold->until_ms = until_ms;
+}
+
+void dispatch_hold_expire(struct dispatch *d, int64_t now_ms)
+{
+	for (size_t i = 0; i < GROUP_BUCKETS; i++)
+		for (struct group *g = d->groups[i], *next; g; g = next) {
+			struct hold **p = &g->holds;
+
+			next = g->next;
+			if (!g->holds)
+				continue;
+			while (*p) {
+				struct hold *hold = *p;
+
+				if (hold->until_ms > now_ms) {
+					p = &hold->next;
+					continue;
+				}
+				*p = hold->next;
+				free(hold);
+			}
+			if (!g->holds)
+				group_put(d, g);
+		}
 }
 
 bool dispatch_add(struct dispatch *d, const struct dispatch_shard *shard, bool *ret_taken)
@@ -418,25 +475,29 @@ bool dispatch_lane_room(const struct dispatch *d, uint32_t lane)
 	       (!d->limits.report_octets || d->report_octets < d->limits.report_octets);
 }
 
-static bool may_leave(const struct dispatch *d, const struct entry *e)
+static bool may_leave(const struct dispatch *d, const struct entry *e, int64_t now_ms)
 {
 	const struct group *g = e->group;
 
+	for (const struct hold *hold = g ? g->holds : NULL; hold; hold = hold->next)
+		if (hold->lane == e->lane && hold->until_ms > now_ms)
+			return false;
 	if (!g || d->limits.no_group_caps || g->shards == 0)
 		return true;
 	return g->shards < g->cap_shards && g->recipients + e->cost <= g->cap_recipients;
 }
 
-static struct entry *queue_head(const struct dispatch *d, const struct queue *q, int64_t urgent_now_ms)
+static struct entry *queue_head(const struct dispatch *d, const struct queue *q, bool urgent, int64_t now_ms)
 {
 	for (struct entry *e = q->first; e; e = e->next)
-		if ((urgent_now_ms == 0 || (e->urgent_at_ms > 0 && e->urgent_at_ms <= urgent_now_ms)) && may_leave(d, e))
+		if ((!urgent || (e->urgent_at_ms > 0 && e->urgent_at_ms <= now_ms)) && may_leave(d, e, now_ms))
 			return e;
 	return NULL;
 }
 
 /* The head of the job served least, of the tenant served least that has any that may leave. */
-static struct entry *class_head(const struct dispatch *d, const struct lane *lane, enum dispatch_class class, int64_t urgent_now_ms)
+static struct entry *class_head(const struct dispatch *d, const struct lane *lane, enum dispatch_class class, bool urgent,
+				int64_t now_ms)
 {
 	const struct tenant *best_tenant = NULL;
 	struct entry *best = NULL;
@@ -452,7 +513,7 @@ static struct entry *class_head(const struct dispatch *d, const struct lane *lan
 
 			if (best_queue && q->served >= best_queue->served)
 				continue;
-			e = queue_head(d, q, urgent_now_ms);
+			e = queue_head(d, q, urgent, now_ms);
 			if (!e)
 				continue;
 			best_queue = q;
@@ -470,13 +531,13 @@ static struct entry *choose(const struct dispatch *d, const struct lane *lane, i
 {
 	struct entry *retry, *bulk, *e;
 
-	e = class_head(d, lane, DISPATCH_INTERACTIVE, 0);
+	e = class_head(d, lane, DISPATCH_INTERACTIVE, false, now_ms);
 	if (!e)
-		e = class_head(d, lane, DISPATCH_RETRY, now_ms);
+		e = class_head(d, lane, DISPATCH_RETRY, true, now_ms);
 	if (e)
 		return e;
-	retry = class_head(d, lane, DISPATCH_RETRY, 0);
-	bulk = class_head(d, lane, DISPATCH_BULK, 0);
+	retry = class_head(d, lane, DISPATCH_RETRY, false, now_ms);
+	bulk = class_head(d, lane, DISPATCH_BULK, false, now_ms);
 	if (!retry || !bulk)
 		return retry ? retry : bulk;
 	return lane->class_served[DISPATCH_RETRY] <= lane->class_served[DISPATCH_BULK] ? retry : bulk;

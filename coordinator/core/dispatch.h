@@ -58,6 +58,11 @@ void dispatch_lane_open(struct dispatch *d, uint32_t lane, bool open);
 /* Most shards and recipients of an MX group in flight; without a call 2 and 200. */
 void dispatch_group_cap(struct dispatch *d, const char *group, uint32_t shards, uint32_t recipients);
 
+/* Nothing of that group leaves on that lane before `until_ms`: its servers have asked us to slow down. */
+void dispatch_hold(struct dispatch *d, uint32_t lane, const char *group, int64_t until_ms);
+/* Forgets holds that are over. */
+void dispatch_hold_expire(struct dispatch *d, int64_t now_ms);
+
 /* False: no memory. A shard that is already known is left as it is, and so is one whose queue is full or whose group is
  * crowded there (*ret_taken false; may be NULL). */
 bool dispatch_add(struct dispatch *d, const struct dispatch_shard *shard, bool *ret_taken);

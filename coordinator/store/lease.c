@@ -112,6 +112,14 @@ enum rc_status lease_store(struct db *db, const struct lease_lane *l, struct rc_
 		NULL, err);
 }
 
+enum rc_status lease_holds(struct db *db, struct db_result **ret_result, struct rc_error *err)
+{
+	return db_query_kept(db,
+			     "WITH gone AS (DELETE FROM lane_hold WHERE until <= now())"
+			     " SELECT lane, mx_group, " DB_MS("until") " FROM lane_hold WHERE until > now()",
+			     DB_NONE, ret_result, err);
+}
+
 enum rc_status lease_generation(struct db *db, int *ret_id, char *ret_cluster, size_t size, struct rc_error *err)
 {
 	struct db_result *r;

@@ -35,6 +35,10 @@ enum rc_status lease_register(struct db *db, const struct lane_identity *identit
 /* Writes lease, generation, offset and last_seen of a lane. */
 enum rc_status lease_store(struct db *db, const struct lease_lane *lane, struct rc_error *err) RC_MUST_CHECK;
 
+/* MX groups that a lane is to leave alone: lane, group, until (ms). Forgets those that are over. */
+struct db_result;
+enum rc_status lease_holds(struct db *db, struct db_result **ret_result, struct rc_error *err) RC_MUST_CHECK;
+
 /* The newest generation; *ret_id 0: there has been none. ret_cluster has room for `size`. */
 enum rc_status lease_generation(struct db *db, int *ret_id, char *ret_cluster, size_t size, struct rc_error *err) RC_MUST_CHECK;
 /* A new one, from here on: what was sent is queued again. In the caller's transaction. A lease of another generation is to get a

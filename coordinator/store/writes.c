@@ -29,6 +29,7 @@ struct writes {
 	struct batch held;           /* job, domain_no */
 	struct batch controls;
 	struct batch resolutions;
+	struct batch holds;
 	struct rc_buf uids;
 };
 
@@ -48,6 +49,7 @@ struct writes *writes_new(void)
 	batch_init(&w->held, 2);
 	batch_init(&w->controls, 5);
 	batch_init(&w->resolutions, 4);
+	batch_init(&w->holds, 3);
 	rc_buf_init(&w->uids, 0);
 	return w;
 }
@@ -55,7 +57,8 @@ struct writes *writes_new(void)
 static struct batch *nth(struct writes *w, int i)
 {
 	struct batch *all[] = { &w->done_deferred, &w->deferred, &w->domains, &w->shards,   &w->reports,
-				&w->shards_done,   &w->harvest,  &w->held,    &w->controls, &w->resolutions };
+				&w->shards_done,   &w->harvest,  &w->held,    &w->controls, &w->resolutions,
+				&w->holds };
 
 	return i < (int)(sizeof(all) / sizeof(*all)) ? all[i] : NULL;
 }
@@ -272,6 +275,13 @@ void writes_known_resolution(struct writes *w, const char *domain, const void *r
 	batch_when(b, resolved_at_ms);
 }
 
+void writes_hold(struct writes *w, int64_t lane, const char *mx_group, int64_t until_ms)
+{
+	batch_int(&w->holds, lane);
+	batch_text(&w->holds, mx_group);
+	batch_when(&w->holds, until_ms);
+}
+
 /* ------------------------------------------------------------------------------------------------ writing */
 
 static const char reports_sql[] =
@@ -373,6 +383,13 @@ enum rc_status writes_flush(struct writes *w, struct db *db, int counter, struct
 		status = batch_flush(&w->resolutions, db, resolutions_sql, DB_NONE, NULL, err);
 	if (status == RC_OK)
 		status = batch_flush(&w->controls, db, controls_sql, DB_NONE, NULL, err);
+	if (status == RC_OK)
+		status = batch_flush(&w->holds, db,
+				     "INSERT INTO lane_hold AS h (lane, mx_group, until)"
+				     " SELECT lane, mx_group, max(until) FROM unnest($1::int[], $2::text[], $3::timestamptz[])"
+				     " AS u(lane, mx_group, until) GROUP BY 1, 2 ORDER BY 1, 2"
+				     " ON CONFLICT (lane, mx_group) DO UPDATE SET until = greatest(h.until, excluded.until)",
+				     DB_NONE, NULL, err);
 	if (status == RC_OK)
 		status = batch_flush(&w->shards_done, db, "UPDATE shard SET state = 2 WHERE id = ANY($1::bigint[]) AND state IN (0, 1, 3)",
 				     DB_NONE, NULL, err);

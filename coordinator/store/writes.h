@@ -100,6 +100,8 @@ void writes_shard_done(struct writes *w, uint64_t shard);
  * seen to reject everybody. */
 void writes_harvest(struct writes *w, int64_t job, int32_t domain_no, const void *memory, size_t len, bool tripped,
 		    bool rejects_all);
+/* A lane is to leave an MX group alone for a while. */
+void writes_hold(struct writes *w, int64_t lane, const char *mx_group, int64_t until_ms);
 /* What a probe taught of a domain: control 0: nothing new. */
 void writes_known_control(struct writes *w, const char *domain, int control, int64_t control_at_ms, int64_t control_lane,
 			  int64_t accepted_at_ms);
