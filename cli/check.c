@@ -11,7 +11,7 @@
 #include "cli/text.h"
 #include "common/base/clock.h"
 
-enum { POLL_MS = 250, PATIENCE_MS = 10 * 60 * 1000, SERVER_WAITS_MS = 60 * 1000 };
+enum { POLL_MS = 250, PATIENCE_MS = 10 * 60 * 1000, SERVER_WAITS_MS = 5000 };
 
 /* What a reason means, in a person's words. */
 static const struct {
