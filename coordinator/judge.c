@@ -507,7 +507,8 @@ static void settle_deferred(struct judge *j, const struct shard *s, struct row *
 		.uid = row->uid,
 		.domain_no = s->domain->no,
 		.attempt = v->attempt_spent ? answer->attempt : answer->attempt - 1,
-		.tries = row->tries + (answer->connected ? 1 : 0),
+		/* What was not asked will be, in the same attempt: it counts then. */
+		.tries = row->tries + (answer->connected && v->attempt_spent ? 1 : 0),
 		.reason = (int)v->reason,
 		/* The schedule counts from the first attempt that was one. */
 		.first_at_ms = row->deferred && row->attempt > 0 ? row->first_at_ms : at_ms,

@@ -145,7 +145,7 @@ uint32_t evidence_refused_alike(const struct rc_rules *rules, const char *provid
 
 	for (size_t i = 0; i < report->n_answers; i++) {
 		evidence_answer(rules, provider, report->answers[i], &a);
-		n += evidence_alike(answer, &a);
+		n += !report->answers[i]->shared && evidence_alike(answer, &a);
 	}
 	for (size_t i = 0; i < report->n_controls; i++) {
 		const Rollcall__Control *control = report->controls[i];

@@ -173,7 +173,11 @@ static void say_session(json_t *conversation, const Rollcall__Report *report,
 		say_reply(conversation, s->mail);
 	}
 	say_controls(conversation, report, answer->session, INT64_MIN, answer->at_ms, d->domain);
-	if (answer->stage == ROLLCALL__STAGE__STAGE_RCPT) {
+	if (answer->shared) {
+		note(conversation, "the server refused us whoever we asked for: this recipient was not asked, and this is what "
+				   "another one got");
+		say_reply(conversation, answer->reply);
+	} else if (answer->stage == ROLLCALL__STAGE__STAGE_RCPT) {
 		command(conversation, "RCPT TO:<", d->local, strlen(d->local), d->domain);
 		say_reply(conversation, answer->reply);
 	}
@@ -210,6 +214,8 @@ static json_t *outcome(const Rollcall__Answer *answer)
 			      *stage_text(answer->stage) ? ": " : "",
 			      failure_text(answer->failure));
 	}
+	if (answer->shared)
+		rc_buf_addstr(&text, " (said to another recipient)");
 	if (answer->suspect)
 		rc_buf_addstr(&text, " (does not count: the server had begun to turn us away)");
 	value = json_safe(text.data ? text.data : "", text.len);

@@ -37,7 +37,7 @@ struct seen {
 	unsigned stage, code, failure, tries, retry_after_ms;
 	char enhanced[16];
 	char text[4200];
-	bool suspect, connected, cut;
+	bool suspect, connected, cut, shared;
 	uint32_t part;
 };
 
@@ -195,6 +195,7 @@ static void see_report(struct play *y, const Rollcall__Report *r)
 		s->stage = from->stage;
 		s->failure = from->failure;
 		s->suspect = from->suspect;
+		s->shared = from->shared;
 		s->connected = from->connected;
 		s->tries = from->local_tries;
 		s->retry_after_ms = from->retry_after_ms;
@@ -477,6 +478,10 @@ static void expect_seen(struct play *y, const struct seen *s, char **words, size
 			ok = !s->connected;
 		else if (strcmp(w, "cut") == 0)
 			ok = s->cut;
+		else if (strcmp(w, "shared") == 0)
+			ok = s->shared;
+		else if (strcmp(w, "alone") == 0)
+			ok = !s->shared;
 		else if (strncmp(w, "tries=", 6) == 0)
 			ok = s->tries == (unsigned)atoi(w + 6);
 		else if (strncmp(w, "retry=", 6) == 0)

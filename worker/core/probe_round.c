@@ -254,6 +254,7 @@ static void fill_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Stage s
 	r->answer.took_ms = 0;
 	r->answer.connected = p->opened;
 	r->answer.retry_after_ms = 0;
+	r->answer.shared = false;
 	r->talk = talk;
 }
 
@@ -292,6 +293,23 @@ static void back_off(struct probe *p, uint64_t now_ms)
 	p->health.throttled = true;
 	p->health.retry_in_ms = PROBE_BACK_OFF_MS;
 	probe_round_end(p, now_ms);
+}
+
+/*
+ * It refuses us as a client, in the same words whoever we ask for: asking on would be rude, and
+ * would say no more. The others of this attempt share its reply, and are marked so.
+ */
+static void refuse_rest(struct probe *p, Rollcall__Reply *reply, uint64_t now_ms)
+{
+	for (uint16_t i = 0; i < p->rcpt_n; i++) {
+		struct probe_rcpt *r = &p->rcpts[i];
+
+		if (r->answer.reply || (r->state != RCPT_PENDING && r->state != RCPT_OFFERED))
+			continue;
+		fill_answer(p, r, ROLLCALL__STAGE__STAGE_RCPT, reply,
+			    ROLLCALL__FAILURE__FAILURE_NONE, p->talk, now_ms);
+		r->answer.shared = true;
+	}
 }
 
 /* The server answers to get rid of us: what it said since then counts for nothing, and we go. */
@@ -431,10 +449,13 @@ static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *
 		rcpt_set_state(p, r, RCPT_READY, now_ms);
 	}
 	p->throttle_run = is_throttling(&class) && !class.names_mailbox ? p->throttle_run + 1 : 0;
-	if (suspect)
+	if (suspect) {
 		starve(p, since, now_ms);
-	else if (p->throttle_run >= PROBE_STARVE_UNIFORM)
+	} else if (p->throttle_run >= PROBE_STARVE_UNIFORM) {
+		if (class.category == RC_CATEGORY_IP_BLOCKED)
+			refuse_rest(p, reply, now_ms);
 		back_off(p, now_ms);
+	}
 }
 
 void probe_round_refused(struct probe *p, Rollcall__Stage stage, Rollcall__Reply *reply,
