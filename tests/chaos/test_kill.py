@@ -7,7 +7,8 @@ from support.world import World
 
 @pytest.mark.parametrize("role", ["worker", "coordinator", "postgres", "broker"])
 def test_no_row_is_lost_or_doubled(work, stopping, role):
-    world = World(work, mix="demo", seed=23, rows=6000, time_scale=300)
+    # servers that think, so that shards are out for seconds
+    world = World(work, mix="demo", seed=23, rows=6000, time_scale=300, reply_delay="150ms")
     stopping.append(world)
     fleet = Fleet(f"{work}/data", LANES=lanes(), TIME_SCALE=300, **world.env)
     stopping.append(fleet)

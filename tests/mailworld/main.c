@@ -12,7 +12,7 @@
 struct config {
 	const char *dns, *world, *mix, *share, *write_list, *truth, *write_targets, *stats,
 	    *control;
-	int64_t smtp_port, seed, domains, mx, rows, time_scale;
+	int64_t smtp_port, seed, domains, mx, rows, time_scale, reply_delay;
 	bool check, print_world;
 };
 
@@ -39,6 +39,8 @@ static const struct rc_option options[] = {
 	  "How many rows the list has." },
 	{ "time-scale", RC_OPTION_INT, FIELD(time_scale), 1, 1e6, "1", NULL, false, false,
 	  "Divides the waits that greylists and throttles demand." },
+	{ "reply-delay", RC_OPTION_DURATION, FIELD(reply_delay), 0, 60000, "0", NULL, false, false,
+	  "How long a server thinks about each command." },
 	{ "write-list", RC_OPTION_STRING, FIELD(write_list), 0, 0, NULL, "file", false, false,
 	  "Write the list there, and exit." },
 	{ "truth", RC_OPTION_STRING, FIELD(truth), 0, 0, NULL, "file", false, false,
@@ -150,6 +152,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	world = mw_world_new((uint64_t)config.seed, (uint32_t)config.time_scale);
+	world->reply_delay_ms = (uint32_t)config.reply_delay;
 	status = run(&config, world, &err);
 	if (status != RC_OK)
 		fprintf(stderr, "mailworld: %s\n", err.text);

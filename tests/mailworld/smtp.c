@@ -503,6 +503,8 @@ enum mw_next mw_smtp_line(const struct mw_smtp *smtp, struct mw_session *session
 		return MW_CLOSE;
 	}
 	next = dispatch(&turn, line, len);
+	if (next != MW_CLOSE)
+		*ret_delay_ms = smtp->world->reply_delay_ms;
 	if (next == MW_CLOSE || turn.operator_->voice != MW_POSTFIX)
 		return next;
 	/* smtpd_soft_error_limit, smtpd_error_sleep_time, smtpd_hard_error_limit */

@@ -53,6 +53,7 @@ struct mw_row {
 struct mw_world {
 	uint64_t seed;
 	uint32_t time_scale;
+	uint32_t reply_delay_ms; /* every answer to a command leaves so much later */
 	struct mw_domain *domains;
 	struct mw_operator *operators;
 	struct mw_host *hosts;
