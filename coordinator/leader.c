@@ -18,7 +18,7 @@ enum {
 	BROKER_ASK_MS = 700,          /* how long the broker may take to answer when asked whether it is there */
 	BROKER_DOWN_ASK_MS = 2000,
 	TAKEOVER_MAX_MS = 10000,
-	LANE_OCTETS = 3 * 1024 * 1024,   /* of what the embedded broker keeps at most, see DESIGN 2 */
+	LANE_OCTETS = 3 * 1024 * 1024,   /* of what the embedded broker keeps at most: ARCHITECTURE.md */
 	REPORT_OCTETS = 3 * 1024 * 1024, /* a partition */
 	HELLOS_BACK = 100
 };

@@ -1,4 +1,4 @@
-/* See leader_parts.h: hellos in, leases written, grants out. DESIGN 2.4. */
+/* See leader_parts.h: hellos in, leases written, grants out. ARCHITECTURE.md, "Leases". */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /*
- * lanes - who may send from which lane, and under which epoch: DESIGN 2.4 as a table of decisions.
+ * lanes - who may send from which lane, and under which epoch: ARCHITECTURE.md, "Leases", as a
+ * table of decisions.
  *
  * Pure: times come in as ms since 1970. The leader asks lanes_decide() for each lane of a hello, writes what came out to
  * PostgreSQL, and only then answers. Never grants a lane to two workers: a holder stops 30 s after its last answered hello,

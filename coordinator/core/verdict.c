@@ -1,5 +1,5 @@
-/* See verdict.h. The order of the decisions in verdict_row() is the order of DESIGN 3; each step is
- * one function. */
+/* See verdict.h. The order of the decisions in verdict_row() is that of docs/verdicts.md; each step
+ * is one function. */
 #include "coordinator/core/verdict.h"
 
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /*
- * verdict - what one row is called, from all that is known of it: the rules of DESIGN 3 in one
- * place.
+ * verdict - what one row is called, from all that is known of it: the rules of docs/verdicts.md in
+ * one place.
  *
  * Pure: no I/O, no clock, no allocation, no logging, never fails. The sink calls verdict_row() for
  * each answer, the planner for what needs no network. The answer is either final, or says for what

@@ -1,6 +1,6 @@
 /*
- * http_server - the HTTP API of DESIGN 4, on libmicrohttpd: one thread for each connection,
- * blocking calls to the database.
+ * http_server - the HTTP API of docs/openapi.yaml, on libmicrohttpd: one thread for each
+ * connection, blocking calls to the database.
  *
  * Owner: main. http_server_start() binds the port and serves until http_server_stop(), which ends
  * what runs. What the params point to must outlive it. A database that does not answer makes 503,

@@ -1,8 +1,8 @@
 /*
  * pacer - who may connect when, by lane and MX group.
  *
- * Pure: time comes in, leave comes out. Limits are those of the shard's budget (DESIGN: a small MX group gets 2 connections
- * and 30 recipients a minute); the rate within them follows the server's answers (additive increase, multiplicative
+ * Pure: time comes in, leave comes out. Limits are those of the shard's budget (docs/operating.md: a small MX
+ * group gets 2 connections and 30 recipients a minute); the rate within them follows the server's answers (additive increase, multiplicative
  * decrease), and a circuit opens when a group answers with throttling only. With pace off the standing limits are not kept,
  * the reactions are. One pacer a worker; not thread-safe. Groups unused for 10 minutes are forgotten.
  */

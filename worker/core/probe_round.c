@@ -326,8 +326,8 @@ static void starve(struct probe *p, uint32_t since, uint64_t now_ms)
 }
 
 /*
- * Watches for the pattern of DESIGN 3: odd answers after a run of clear ones. A 421 ends its
- * session and is not seen here. Returns true where this answer is the one that shows it;
+ * Watches for the pattern of docs/verdicts.md: odd answers after a run of clear ones. A 421 ends
+ * its session and is not seen here. Returns true where this answer is the one that shows it;
  * `*ret_since`: the first odd one.
  */
 static bool watch(struct probe *p, const struct rc_classification *c, const Rollcall__Reply *reply,

@@ -24,7 +24,7 @@ enum {
 	PROBE_LIFE_MS = 300000,
 	PROBE_LEAVE_MS = 3000, /* before the end of its life: time for QUIT and the last part */
 	PROBE_PART_MS = 1000,  /* an answer waits no longer for its part */
-	PROBE_REJECTIONS = 9,  /* FACTS: Postfix makes every reply wait from the 10th on */
+	PROBE_REJECTIONS = 9,  /* Postfix makes every reply wait from the 10th on */
 	PROBE_MINUTE = 30, /* recipients, where the budget says nothing; the pacer has the same */
 	PROBE_LOCAL_TRIES = 4, /* short retries of one recipient */
 	PROBE_SMALLER_TRIES =

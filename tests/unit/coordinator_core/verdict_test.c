@@ -439,7 +439,7 @@ static void test_harvest_terms(void **state)
 	assert_false(verdict_is_acceptance(&in));
 }
 
-/* The table of DESIGN 3, word for word. */
+/* The table of docs/verdicts.md, word for word. */
 static void test_reason_table(void **state)
 {
 	static const struct {
