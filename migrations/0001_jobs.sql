@@ -164,6 +164,7 @@ CREATE TABLE deferred (
 	PRIMARY KEY (job, uid)
 );
 CREATE INDEX deferred_due ON deferred (due_at) WHERE shard IS NULL;
+CREATE INDEX deferred_domain ON deferred (job, domain_no, due_at) WHERE shard IS NULL;
 
 CREATE TABLE shard (
 	id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -159,6 +159,9 @@ static const char due_sql[] =
 	" d.attempt, d.need_control, coalesce(jd.mx_group, ''), " DB_MS("d.first_at") ", j.interactive, d.reason"
 	" FROM deferred d JOIN job j ON j.id = d.job JOIN job_domain jd ON jd.job = d.job AND jd.domain_no = d.domain_no"
 	" WHERE d.shard IS NULL AND d.due_at <= now() AND j.state = 'running' AND jd.held_at IS NULL"
+	/* Answers of one conversation fall due moments apart: the earlier wait for the later, and one shard carries them. */
+	" AND NOT EXISTS (SELECT 1 FROM deferred e WHERE e.job = d.job AND e.domain_no = d.domain_no AND e.shard IS NULL"
+	" AND e.due_at > now() AND e.due_at <= d.due_at + interval '1 second')"
 	" ORDER BY d.due_at LIMIT $1";
 
 /* Which rows may leave together: the same domain, lane, server and waiting control. */
