@@ -60,10 +60,9 @@ static void delivered(rd_kafka_t *client, const rd_kafka_message_t *message, voi
 
 static void kafka_close(struct leader *leader)
 {
-	if (leader->control) {
-		rd_kafka_consumer_close(leader->control);
-		rd_kafka_destroy(leader->control);
-	}
+	/* Closing first would wait for the coordinator of a group that has nobody in it, for as long as the broker is gone. */
+	if (leader->control)
+		rd_kafka_destroy_flags(leader->control, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	if (leader->producer) {
 		rd_kafka_purge(leader->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
 		rd_kafka_destroy(leader->producer);
@@ -118,9 +117,11 @@ static enum rc_status read_ends(struct leader *leader, int generation, bool *ret
 	for (int32_t i = 0; i < leader->report_partitions && status == RC_OK; i++) {
 		int64_t low, next = 0;
 
-		status = rc_kafka_watermarks(leader->producer, RC_TOPIC_REPORTS, i, BROKER_DOWN_ASK_MS, &low, &leader->ends[i], err);
-		if (status == RC_OK && generation != 0)
+		/* In this order: the sink goes on meanwhile. */
+		if (generation != 0)
 			status = lease_sink_next(leader->db, generation, i, &next, err);
+		if (status == RC_OK)
+			status = rc_kafka_watermarks(leader->producer, RC_TOPIC_REPORTS, i, BROKER_DOWN_ASK_MS, &low, &leader->ends[i], err);
 		if (status == RC_OK && next > leader->ends[i])
 			*ret_behind = true;
 	}
@@ -174,6 +175,7 @@ static enum rc_status kafka_ready(struct leader *leader, bool *ret_ready, struct
 	if (status == RC_OK && (changed || (leader->producer && rd_kafka_fatal_error(leader->producer, NULL, 0)))) {
 		kafka_close(leader);
 		leader->generation = 0;
+		leader_lanes_refresh(leader);
 	}
 	if (status == RC_OK && !leader->producer)
 		status = kafka_open(leader, &why);
@@ -190,6 +192,7 @@ static enum rc_status kafka_ready(struct leader *leader, bool *ret_ready, struct
 		if (status != RC_OK)
 			return status;
 		broker_says(leader, NULL);
+		leader_lanes_refresh(leader);
 	}
 	*ret_ready = true;
 	return RC_OK;

@@ -83,10 +83,9 @@ static void consumer_close(struct sink *sink)
 {
 	batch_drop(sink);
 	drop_assignments(sink);
-	if (sink->consumer) {
-		rd_kafka_consumer_close(sink->consumer);
-		rd_kafka_destroy(sink->consumer);
-	}
+	/* Closing first would wait for commits that only lag tools look at, for as long as the broker is gone. */
+	if (sink->consumer)
+		rd_kafka_destroy_flags(sink->consumer, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	sink->consumer = NULL;
 	sink->generation = 0;
 }
