@@ -8,9 +8,9 @@ from support.world import World
 @pytest.mark.parametrize("role", ["worker", "coordinator", "postgres", "broker"])
 def test_no_row_is_lost_or_doubled(work, stopping, role):
     # servers that think, so that shards are out for seconds
-    world = World(work, mix="demo", seed=23, rows=6000, time_scale=300, reply_delay="150ms")
+    world = World(work, mix="demo", seed=23, rows=6000, time_scale=1000, reply_delay="150ms")
     stopping.append(world)
-    fleet = Fleet(f"{work}/data", LANES=lanes(), TIME_SCALE=300, **world.env)
+    fleet = Fleet(f"{work}/data", LANES=lanes(), TIME_SCALE=1000, **world.env)
     stopping.append(fleet)
     fleet.start()
     database = fleet.database()

@@ -11,9 +11,9 @@ from support.world import World
 
 
 def test_a_list_ends_with_the_truth(work, stopping):
-    world = World(work, mix="demo", seed=7, rows=3000, time_scale=300)
+    world = World(work, mix="demo", seed=7, rows=3000, time_scale=1000)
     stopping.append(world)
-    fleet = Fleet(f"{work}/data", LANES=lanes(), TIME_SCALE=300, **world.env)
+    fleet = Fleet(f"{work}/data", LANES=lanes(), TIME_SCALE=3000, **world.env)
     stopping.append(fleet)
     fleet.start()
     out = f"{work}/results.csv"
@@ -28,9 +28,9 @@ def test_a_list_ends_with_the_truth(work, stopping):
 
 
 def test_an_unfinished_job_goes_on_after_a_second_up(work, stopping):
-    world = World(work, mix="demo", seed=11, rows=2000, time_scale=100)
+    world = World(work, mix="demo", seed=11, rows=2000, time_scale=300, reply_delay="50ms")
     stopping.append(world)
-    fleet = Fleet(f"{work}/data", LANES=lanes(), TIME_SCALE=100, **world.env)
+    fleet = Fleet(f"{work}/data", LANES=lanes(), TIME_SCALE=300, **world.env)
     stopping.append(fleet)
     fleet.start()
     out = f"{work}/results.csv"
@@ -44,7 +44,7 @@ def test_an_unfinished_job_goes_on_after_a_second_up(work, stopping):
     fleet.stop(signal.SIGINT)
     client.stop(signal.SIGKILL)
 
-    again = Fleet(f"{work}/data", fresh=False, LANES=lanes(), TIME_SCALE=100, **world.env)
+    again = Fleet(f"{work}/data", fresh=False, LANES=lanes(), TIME_SCALE=300, **world.env)
     stopping.append(again)
     again.start()
     again.cli("jobs", "wait", job["id"], check=True)

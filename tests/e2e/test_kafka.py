@@ -12,9 +12,9 @@ def test_the_job_on_a_real_kafka_and_a_real_postgresql(work, stopping):
     postgres = Postgres(f"{work}/postgres")
     stopping.append(postgres)
     postgres.start()
-    world = World(work, mix="demo", seed=5, rows=2000, time_scale=300)
+    world = World(work, mix="demo", seed=5, rows=2000, time_scale=1000)
     stopping.append(world)
-    fleet = Fleet(f"{work}/data", LANES=lanes(), TIME_SCALE=300, BROKERS=kafka.brokers, DATABASE=postgres.conninfo,
+    fleet = Fleet(f"{work}/data", LANES=lanes(), TIME_SCALE=1000, BROKERS=kafka.brokers, DATABASE=postgres.conninfo,
                   **world.env)
     stopping.append(fleet)
     fleet.start()
