@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "common/address/target.h"
 #include "common/base/arena.h"
 #include "worker/core/ip.h"
 #include "worker/core/seed.h"
@@ -148,6 +149,7 @@ static bool usable(struct mx_plan *plan, struct mx_plan_address *address)
 		return false;
 	if (!plan->allows || plan->allows(plan->context, &address->ip))
 		return true;
+	plan->withheld |= rc_target_public(address->ip.family, address->ip.octets, NULL);
 	address->failed = true;
 	return false;
 }
@@ -215,8 +217,8 @@ Rollcall__Failure mx_plan_cause(const struct mx_plan *plan)
 		return ROLLCALL__FAILURE__FAILURE_NULL_MX;
 	if (plan->dns_failed)
 		return ROLLCALL__FAILURE__FAILURE_DNS;
-	/* Their mail servers may be sound: it is our lane that has no way there. */
-	if (plan->other_family)
+	/* Their mail servers may be sound: it is our lane, or our setting, that has no way there. */
+	if (plan->other_family || plan->withheld)
 		return ROLLCALL__FAILURE__FAILURE_LOCAL;
 	return ROLLCALL__FAILURE__FAILURE_UNROUTABLE;
 }

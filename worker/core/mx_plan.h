@@ -59,6 +59,7 @@ struct mx_plan {
 	bool null_mx;
 	bool dns_failed;
 	bool other_family; /* there are addresses that this lane cannot reach */
+	bool withheld;	   /* there are public ones that a setting of ours keeps from us */
 	bool first_sought; /* the address to return to has not been found yet */
 	struct probe_ip first;
 };

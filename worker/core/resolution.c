@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/address/target.h"
 #include "common/base/arena.h"
 #include "worker/core/ip.h"
 
@@ -146,7 +147,10 @@ static void take_addresses(struct resolution *resolution, struct resolution_host
 	for (size_t i = 0; i < answer->ip_n; i++) {
 		if (resolution->allows != NULL &&
 		    !resolution->allows(resolution->context, &answer->ip[i])) {
+			const struct probe_ip *ip = &answer->ip[i];
+
 			host->forbidden_n++;
+			host->withheld_n += rc_target_public(ip->family, ip->octets, NULL);
 			continue;
 		}
 		if (host->ip_n < share)
@@ -158,6 +162,7 @@ static void conclude(struct resolution *resolution)
 {
 	size_t routable = 0;
 	size_t forbidden = 0;
+	size_t withheld = 0;
 	enum dns_state failed = 0;
 
 	for (size_t i = 0; i < resolution->host_n; i++) {
@@ -165,6 +170,7 @@ static void conclude(struct resolution *resolution)
 
 		routable += host->ip_n;
 		forbidden += host->forbidden_n;
+		withheld += host->withheld_n;
 		if (host->failed != 0)
 			failed = host->failed;
 	}
@@ -177,6 +183,10 @@ static void conclude(struct resolution *resolution)
 		resolution->ttl_s = 0;
 		finish(resolution, ROLLCALL__RESOLUTION_STATE__RESOLUTION_FAILED,
 		       dns_state_text(failed));
+	} else if (withheld > 0) {
+		resolution->ttl_s = 0;
+		finish(resolution, ROLLCALL__RESOLUTION_STATE__RESOLUTION_FAILED,
+		       "this worker connects to its allow-targets only");
 	} else if (resolution->implicit && forbidden == 0) {
 		finish(resolution, ROLLCALL__RESOLUTION_STATE__RESOLUTION_NO_SERVER,
 		       "no MX and no address");

@@ -4,7 +4,9 @@
  * Pure: says what to ask, takes what was answered, and makes the Resolution of the report. The owner asks every question that
  * resolution_ask() gives, in any order and at once, and brings each answer back under its ticket; when resolution_done() is
  * true the result stands. Embedded; holds no memory of its own. At most 10 hosts and 20 addresses are kept. An MX whose name is
- * an IP address or no host name is kept with no address; addresses that fail the target check are left out. A CNAME behind an MX
+ * an IP address or no host name is kept with no address; addresses that fail the target check are left out. A public
+ * address fails it by a setting of ours only (a time scale, pacing switched off): a domain that has no other has not been looked
+ * up, rather than being unroutable. A CNAME behind an MX
  * name is followed, though RFC 2181 forbids it, because mail servers follow it.
  */
 #ifndef WORKER_CORE_RESOLUTION_H
@@ -31,6 +33,7 @@ struct resolution_host {
 	char name[DNS_NAME_MAX];
 	size_t ip_n;
 	size_t forbidden_n;       /* addresses that failed the target check */
+	size_t withheld_n;        /* public ones among them: sound mail servers, for all we know */
 	enum dns_state failed;    /* what kept us from knowing; 0: nothing */
 	struct probe_ip ip[RESOLUTION_ADDRESSES_MAX];
 };

@@ -136,6 +136,25 @@ static void the_check_is_made_at_every_attempt(void **state)
 	rc_arena_free(arena);
 }
 
+static void a_public_address_that_we_withhold_is_no_fault_of_theirs(void **state)
+{
+	struct rc_arena *arena = rc_arena_new(0);
+	struct set s = { .n = 0 };
+	struct mx_plan plan;
+	struct probe_ip ip;
+	const char *host;
+	bool allowed = false;
+
+	(void)state;
+	add(&s, 10, 1);
+	strcpy(s.texts[0][0], "8.8.8.8");
+	mx_plan_init(&plan, arena, 4, 1, allows, &allowed);
+	assert_true(mx_plan_fill(&plan, s.list, s.n, NULL, NULL, false));
+	assert_int_equal(mx_plan_next(&plan, &host, &ip), MX_EXHAUSTED);
+	assert_int_equal(mx_plan_cause(&plan), ROLLCALL__FAILURE__FAILURE_LOCAL);
+	rc_arena_free(arena);
+}
+
 static void a_retry_begins_where_it_was(void **state)
 {
 	(void)state;
@@ -167,6 +186,7 @@ int main(void)
 		cmocka_unit_test(order_is_by_preference_and_by_lot_among_equals),
 		cmocka_unit_test(ten_hosts_and_twenty_addresses),
 		cmocka_unit_test(the_check_is_made_at_every_attempt),
+		cmocka_unit_test(a_public_address_that_we_withhold_is_no_fault_of_theirs),
 		cmocka_unit_test(a_retry_begins_where_it_was),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -215,10 +215,11 @@ static void answer_of(const struct scripted *script, const char *name, enum dns_
 	}
 }
 
+/* As with a time scale, where public addresses are out of bounds too. */
 static bool not_private(const void *context, const struct probe_ip *ip)
 {
 	(void)context;
-	return ip->family == 6 || ip->octets[0] != 10;
+	return ip->family == 6 || (ip->octets[0] != 10 && ip->octets[0] != 8);
 }
 
 static void walk(const struct scripted *script, const char *domain, struct resolution *r)
@@ -286,6 +287,9 @@ static void concludes(void **state)
 		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_UNROUTABLE, 1, 0 },
 		{ "private A-only", { { "a.test", DNS_A, DNS_FOUND, "10.0.0.1" } },
 		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_UNROUTABLE, 1, 0 },
+		{ "public, but withheld by a setting of ours",
+		  { { "a.test", DNS_MX, DNS_FOUND, "10 mx.a.test" }, { "mx.a.test", DNS_A, DNS_FOUND, "8.8.8.8" } },
+		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_FAILED, 1, 0 },
 		{ "an address for a name", { { "a.test", DNS_MX, DNS_FOUND, "10 192.0.2.9" } },
 		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_UNROUTABLE, 1, 0 },
 		{ "an address for a name, and a name",
