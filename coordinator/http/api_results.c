@@ -29,6 +29,7 @@ struct download {
 	struct rc_buf out;
 	size_t at; /* octets of `out` that are sent */
 	int chunk_no;
+	int64_t rows; /* of the input, read so far */
 	bool end;
 };
 
@@ -59,12 +60,16 @@ static enum rc_status next_chunk(struct download *d, struct db *db, struct rc_er
 	enum rc_status status = results_chunk_load(db, d->job, d->chunk_no, &chunk, err);
 
 	if (status == RC_NOT_FOUND) {
+		/* Half a list must not look like a whole one. */
+		if (d->rows != d->job->rows)
+			return rc_error_set(err, RC_BROKEN, "the job was deleted meanwhile");
 		d->end = true;
 		return RC_OK;
 	}
 	if (status != RC_OK)
 		return status;
 	d->chunk_no++;
+	d->rows += (int64_t)chunk.count;
 	for (size_t i = 0; i < chunk.count; i++)
 		if (wanted(&d->filter, &chunk.record[i].row))
 			render_row(d->render, chunk.record[i].raw, chunk.record[i].len,

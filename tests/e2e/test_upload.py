@@ -242,6 +242,17 @@ def test_another_job_can_be_deleted(fleet):
     assert traces(fleet) == before
 
 
+def test_half_a_download_does_not_look_like_a_whole_one(fleet):
+    body = b"email,pad\n" + b"".join(b"x%d,%s\n" % (i, b"y" * 500) for i in range(50000))
+    path = "/v1/jobs/" + upload(fleet, body).json()["id"]
+    wait_until("the job to end", lambda: call(fleet, "GET", path).json()["state"] == "done", 60)
+    r = call(fleet, "GET", path + "/results", stream=True)
+    assert call(fleet, "DELETE", path).status_code == 204
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        for _ in r.iter_content(1 << 16):
+            pass
+
+
 def test_memory_stays_flat_while_five_million_rows_come_in(fleet):
     pid = fleet.pids("coordinator")[0]
 
