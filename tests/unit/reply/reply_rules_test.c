@@ -68,6 +68,22 @@ struct row {
 	}
 
 static const struct row table[] = {
+	/* words for an unknown mailbox, said of us */
+	R("550 Sender mailbox does not exist", "sender", "policy", "sender_rejected"),
+	R("550 5.7.1 Unable to verify user: sender mailbox not found", "sender", "policy",
+	  "sender_rejected"),
+	R("550 sender unknown user", "sender", "policy", "sender_rejected"),
+	R("550 Unknown user verify@probe.test (sender)", "sender", "policy", "sender_rejected"),
+	R("550-Verification failed for <v@probe.test>\\n550-Called:   192.0.2.1\\n550-Sent:     "
+	  "RCPT TO:<v@probe.test>\\n550-Response: 550 5.1.1 User unknown\\n550 Sender verify failed",
+	  "sender", "policy", "sender_rejected"),
+	R("550 HELO host not found", "sender", "policy", "sender_rejected"),
+	/* permanent by its code only */
+	R("550 5.2.1 Mailbox temporarily unavailable, try later", "temporary", "temporary",
+	  "temporary_failure"),
+	R("550 5.1.1 user lookup failed, try again", "temporary", "temporary", "temporary_failure"),
+	R("550 5.1.1 unable to verify recipient at this time", "temporary", "temporary",
+	  "temporary_failure"),
 #include "replies.inc"
 };
 
