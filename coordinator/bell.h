@@ -1,8 +1,8 @@
 /*
  * bell - how one thread of the coordinator wakes another: a counter with a condition variable.
  *
- * Any number of threads ring, any number wait. It only wakes: whoever waits looks at PostgreSQL, and polls it now and then
- * whether the bell rang or not.
+ * Any number of threads ring, any number wait. It only wakes: whoever waits looks at PostgreSQL,
+ * and polls it now and then whether the bell rang or not.
  */
 #ifndef COORDINATOR_BELL_H
 #define COORDINATOR_BELL_H

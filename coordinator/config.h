@@ -1,5 +1,6 @@
 /*
- * config - the coordinator's options: one table for flags, ROLLCALL_* variables, the file, --help and the docs.
+ * config - the coordinator's options: one table for flags, ROLLCALL_* variables, the file, --help
+ * and the docs.
  *
  * Filled once by main, read only afterwards, from any thread.
  */
@@ -15,14 +16,14 @@
 struct config {
 	const char *database;
 	int64_t database_wait_ms;
-	struct rc_kafka_settings kafka;  /* brokers may be @FILE: coordinator/broker.h reads it */
+	struct rc_kafka_settings kafka; /* brokers may be @FILE: coordinator/broker.h reads it */
 	int64_t broker_wait_ms;
 	const char *listen;
 	const char *retry_schedule;
 	int64_t time_scale;
 	bool pace;
 	bool harvest_guard;
-	const char *rules_dir;           /* NULL: beside the program */
+	const char *rules_dir; /* NULL: beside the program */
 	const char *key_file;
 	const char *url_file;
 	int64_t lane_partitions;

@@ -1,6 +1,6 @@
 /*
- * context - what every thread of the coordinator is given: options, rules and lists (read only), bells and readiness
- * (thread-safe). Owner: main, which outlives the threads.
+ * context - what every thread of the coordinator is given: options, rules and lists (read only),
+ * bells and readiness (thread-safe). Owner: main, which outlives the threads.
  */
 #ifndef COORDINATOR_CONTEXT_H
 #define COORDINATOR_CONTEXT_H
@@ -21,9 +21,9 @@ struct context {
 	struct scores *scores;
 	struct lists *lists;
 	struct schedule schedule;
-	struct bell *planner_bell;  /* a list was uploaded */
-	struct bell *leader_bell;   /* there is something to send, or a job changed */
-	struct bell *sink_bell;     /* only to stop it */
+	struct bell *planner_bell; /* a list was uploaded */
+	struct bell *leader_bell;  /* there is something to send, or a job changed */
+	struct bell *sink_bell;	   /* only to stop it */
 	struct readiness *readiness;
 };
 

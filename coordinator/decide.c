@@ -12,10 +12,12 @@
 
 enum {
 	WRITES_AT_ONCE = 10000,
-	PACED_SHARD_MINUTES = 3  /* of a paced group's rate: what a shard may hold so that it ends within its life */
+	PACED_SHARD_MINUTES =
+	    3 /* of a paced group's rate: what a shard may hold so that it ends within its life */
 };
 
-void decide_lists(const struct context *context, const char *domain, const char *local, size_t len, struct verdict_input *in)
+void decide_lists(const struct context *context, const char *domain, const char *local, size_t len,
+		  struct verdict_input *in)
 {
 	in->role = lists_is_role(context->lists, local, len);
 	in->disposable = lists_is_disposable(context->lists, domain);
@@ -31,15 +33,17 @@ static enum rc_status relieve(const struct decide *d, struct rc_error *err)
 	return writes_flush(d->writes, d->db, d->counter, err);
 }
 
-static void one_row(const struct decide *d, const char *table_set, int64_t job, const char *domain, const struct db_result *r, int i,
-		    const struct verdict_input *template, enum rc_reason reason, const char *mx)
+static void one_row(const struct decide *d, const char *table_set, int64_t job, const char *domain,
+		    const struct db_result *r, int i, const struct verdict_input *template,
+		    enum rc_reason reason, const char *mx)
 {
 	struct verdict_input in = *template;
 	bool deferred = !db_is_null(r, i, ITEM_REASON);
 	enum rc_reason its = reason;
 	struct verdict v;
 
-	decide_lists(d->context, domain, db_get_text(r, i, ITEM_LOCAL), db_get_len(r, i, ITEM_LOCAL), &in);
+	decide_lists(d->context, domain, db_get_text(r, i, ITEM_LOCAL),
+		     db_get_len(r, i, ITEM_LOCAL), &in);
 	verdict_row(&in, d->context->scores, &v);
 	if (reason == RC_REASON_DEADLINE && deferred)
 		its = (enum rc_reason)db_get_int(r, i, ITEM_REASON);
@@ -67,8 +71,9 @@ static void one_row(const struct decide *d, const char *table_set, int64_t job, 
 	writes_result(d->writes, table_set, &row);
 }
 
-enum rc_status decide_rows(const struct decide *d, const char *table_set, int64_t job, const char *domain, int64_t first_uid,
-			   int64_t last_uid, bool undeferred, const struct verdict_input *in, enum rc_reason reason, const char *mx,
+enum rc_status decide_rows(const struct decide *d, const char *table_set, int64_t job,
+			   const char *domain, int64_t first_uid, int64_t last_uid, bool undeferred,
+			   const struct verdict_input *in, enum rc_reason reason, const char *mx,
 			   struct rc_error *err)
 {
 	enum rc_status status = RC_OK;
@@ -77,7 +82,8 @@ enum rc_status decide_rows(const struct decide *d, const char *table_set, int64_
 		struct db_result *r;
 		int rows;
 
-		status = items_open(d->db, table_set, job, first_uid, last_uid, undeferred, &r, err);
+		status =
+		    items_open(d->db, table_set, job, first_uid, last_uid, undeferred, &r, err);
 		if (status != RC_OK)
 			return status;
 		rows = db_rows(r);
@@ -93,7 +99,8 @@ enum rc_status decide_rows(const struct decide *d, const char *table_set, int64_
 	return status;
 }
 
-/* ------------------------------------------------------------------------------------------------ look-ups */
+/* ------------------------------------------------------------------------------------------------
+ * look-ups */
 
 /* The Resolution as a message of its own; NULL without memory. free() it. */
 static uint8_t *packed(const Rollcall__Resolution *resolution, size_t *ret_len)
@@ -106,7 +113,8 @@ static uint8_t *packed(const Rollcall__Resolution *resolution, size_t *ret_len)
 	return out;
 }
 
-static bool forbidden(const struct context *context, const char *domain, const Rollcall__Resolution *r)
+static bool forbidden(const struct context *context, const char *domain,
+		      const Rollcall__Resolution *r)
 {
 	if (lists_do_not_probe(context->lists, domain, NULL, NULL))
 		return true;
@@ -132,25 +140,30 @@ static const char *first_host(const Rollcall__Resolution *r)
 
 static uint32_t shard_size(const struct context *context, const struct rc_provider *provider)
 {
-	const struct rc_provider *p = provider ? provider : rc_providers_default(context->providers);
+	const struct rc_provider *p =
+	    provider ? provider : rc_providers_default(context->providers);
 	uint32_t size = PLAN_SHARD_MAX;
 
-	if (context->config->pace && p->recipients_per_minute > 0 && p->recipients_per_minute * PACED_SHARD_MINUTES < size)
+	if (context->config->pace && p->recipients_per_minute > 0 &&
+	    p->recipients_per_minute * PACED_SHARD_MINUTES < size)
 		size = p->recipients_per_minute * PACED_SHARD_MINUTES;
 	return size < 1 ? 1 : size;
 }
 
 /* First attempts for all rows of the domain, in shards of contiguous uids. */
-static enum rc_status shards_for_all(const struct decide *d, const struct decide_domain *domain, const struct rc_provider *provider,
-				     const char *group, int64_t *ret_lane, struct rc_error *err)
+static enum rc_status shards_for_all(const struct decide *d, const struct decide_domain *domain,
+				     const struct rc_provider *provider, const char *group,
+				     int64_t *ret_lane, struct rc_error *err)
 {
 	uint32_t size = shard_size(d->context, provider), lanes[GROUPS_SLOTS_MAX];
 	enum rc_status status;
 	size_t lane_count;
 
-	status = groups_lanes(d->groups, d->db, group, provider ? provider->lanes : 1, d->now_ms, lanes, &lane_count, err);
+	status = groups_lanes(d->groups, d->db, group, provider ? provider->lanes : 1, d->now_ms,
+			      lanes, &lane_count, err);
 	for (uint32_t at = 0; at < domain->n && status == RC_OK; at += size) {
-		uint32_t slot = plan_slot(domain->domain, (uint64_t)(domain->first_uid + at), (uint32_t)lane_count);
+		uint32_t slot = plan_slot(domain->domain, (uint64_t)(domain->first_uid + at),
+					  (uint32_t)lane_count);
 		const struct write_shard shard = {
 			.job = domain->job,
 			.class = domain->class,
@@ -169,8 +182,9 @@ static enum rc_status shards_for_all(const struct decide *d, const struct decide
 	return status;
 }
 
-static enum rc_status shards_for_sample(const struct decide *d, const struct decide_domain *domain, const struct rc_provider *provider,
-					const char *group, int64_t *ret_lane, struct rc_error *err)
+static enum rc_status shards_for_sample(const struct decide *d, const struct decide_domain *domain,
+					const struct rc_provider *provider, const char *group,
+					int64_t *ret_lane, struct rc_error *err)
 {
 	uint32_t count = plan_sample_count(domain->n, provider->sample_per_mille);
 	uint32_t size = shard_size(d->context, provider), lanes[GROUPS_SLOTS_MAX];
@@ -178,13 +192,15 @@ static enum rc_status shards_for_sample(const struct decide *d, const struct dec
 	enum rc_status status;
 	size_t lane_count;
 
-	status = groups_lanes(d->groups, d->db, group, provider->lanes, d->now_ms, lanes, &lane_count, err);
+	status = groups_lanes(d->groups, d->db, group, provider->lanes, d->now_ms, lanes,
+			      &lane_count, err);
 	for (uint32_t at = 0; at < count && status == RC_OK; at += size) {
 		uint32_t n = count - at < size ? count - at : size;
 		const struct write_shard shard = {
 			.job = domain->job,
 			.class = domain->class,
-			.lane = lanes[plan_slot(domain->domain, (uint64_t)at, (uint32_t)lane_count)],
+			.lane =
+			    lanes[plan_slot(domain->domain, (uint64_t)at, (uint32_t)lane_count)],
 			.domain_no = domain->domain_no,
 			.mx_group = group,
 			.n = n,
@@ -192,7 +208,8 @@ static enum rc_status shards_for_sample(const struct decide *d, const struct dec
 		};
 
 		for (uint32_t i = 0; i < n; i++)
-			uids[i] = (int64_t)plan_sample_uid((uint64_t)domain->first_uid, domain->n, count, at + i);
+			uids[i] = (int64_t)plan_sample_uid((uint64_t)domain->first_uid, domain->n,
+							   count, at + i);
 		if (at == 0)
 			*ret_lane = shard.lane;
 		writes_shard(d->writes, &shard);
@@ -201,10 +218,12 @@ static enum rc_status shards_for_sample(const struct decide *d, const struct dec
 	return status;
 }
 
-static enum rc_status probe(const struct decide *d, const struct decide_domain *domain, const Rollcall__Resolution *resolution,
-			    struct write_domain *write, struct rc_error *err)
+static enum rc_status probe(const struct decide *d, const struct decide_domain *domain,
+			    const Rollcall__Resolution *resolution, struct write_domain *write,
+			    struct rc_error *err)
 {
-	const struct rc_provider *provider = plan_provider(d->context->providers, domain->domain, resolution);
+	const struct rc_provider *provider =
+	    plan_provider(d->context->providers, domain->domain, resolution);
 	char group[PLAN_GROUP_MAX];
 	enum rc_status status;
 
@@ -225,12 +244,14 @@ static enum rc_status probe(const struct decide *d, const struct decide_domain *
 
 static bool worth_knowing(const Rollcall__Resolution *r)
 {
-	return r->state == ROLLCALL__RESOLUTION_STATE__RESOLUTION_MX || r->state == ROLLCALL__RESOLUTION_STATE__RESOLUTION_IMPLICIT ||
+	return r->state == ROLLCALL__RESOLUTION_STATE__RESOLUTION_MX ||
+	       r->state == ROLLCALL__RESOLUTION_STATE__RESOLUTION_IMPLICIT ||
 	       r->state == ROLLCALL__RESOLUTION_STATE__RESOLUTION_NULL_MX;
 }
 
-enum rc_status decide_resolution(const struct decide *d, const struct decide_domain *domain, const Rollcall__Resolution *resolution,
-				 bool cached, struct rc_error *err)
+enum rc_status decide_resolution(const struct decide *d, const struct decide_domain *domain,
+				 const Rollcall__Resolution *resolution, bool cached,
+				 struct rc_error *err)
 {
 	bool servers = resolution->state == ROLLCALL__RESOLUTION_STATE__RESOLUTION_MX ||
 		       resolution->state == ROLLCALL__RESOLUTION_STATE__RESOLUTION_IMPLICIT;
@@ -252,7 +273,8 @@ enum rc_status decide_resolution(const struct decide *d, const struct decide_dom
 		return rc_error_set(err, RC_NO_MEMORY, "no memory for a domain's mail servers");
 	write.resolution = body;
 	if (!cached && worth_knowing(resolution))
-		writes_known_resolution(d->writes, domain->domain, body, write.resolution_len, resolution->ttl_s, d->now_ms);
+		writes_known_resolution(d->writes, domain->domain, body, write.resolution_len,
+					resolution->ttl_s, d->now_ms);
 	in.domain = (enum verdict_domain)resolution->state;
 	in.domain_confirmed = domain->before == VERDICT_DOMAIN_NOT_FOUND;
 	in.attempt = write.attempts;
@@ -267,35 +289,43 @@ enum rc_status decide_resolution(const struct decide *d, const struct decide_dom
 	verdict_row(&in, d->context->scores, &v);
 	if (!v.final && !servers) {
 		write.state = DOMAIN_TO_RESOLVE_AGAIN;
-		write.due_at_ms = schedule_due_ms(&d->context->schedule, v.wait, write.attempts, v.not_before_s, write.first_at_ms,
-						  d->now_ms);
+		write.due_at_ms = schedule_due_ms(&d->context->schedule, v.wait, write.attempts,
+						  v.not_before_s, write.first_at_ms, d->now_ms);
 		writes_domain(d->writes, &write);
 		goto out;
 	}
 	writes_domain(d->writes, &write);
 	status = decide_rows(d, domain->table_set, domain->job, domain->domain, domain->first_uid,
-			     domain->first_uid + domain->n - 1, false, &in, v.reason, first_host(resolution), err);
+			     domain->first_uid + domain->n - 1, false, &in, v.reason,
+			     first_host(resolution), err);
 out:
 	free(body);
 	return status;
 }
 
-enum rc_status decide_sample(const struct decide *d, const struct decide_domain *domain, const char *provider_name, const char *group,
-			     bool refusals, struct rc_error *err)
+enum rc_status decide_sample(const struct decide *d, const struct decide_domain *domain,
+			     const char *provider_name, const char *group, bool refusals,
+			     struct rc_error *err)
 {
-	const struct rc_provider *provider = rc_providers_find(d->context->providers, provider_name);
-	struct write_domain write = { .job = domain->job, .domain_no = domain->domain_no, .state = DOMAIN_DECIDED,
-				      .attempts = domain->attempts, .lane = -1 };
+	const struct rc_provider *provider =
+	    rc_providers_find(d->context->providers, provider_name);
+	struct write_domain write = { .job = domain->job,
+				      .domain_no = domain->domain_no,
+				      .state = DOMAIN_DECIDED,
+				      .attempts = domain->attempts,
+				      .lane = -1 };
 	struct verdict_input in = { .domain = VERDICT_DOMAIN_MX, .provider = provider };
 	enum rc_status status;
 
 	if (refusals) {
-		/* The sample's own rows stand in these shards too: what has a result or waits is left out when they leave. */
+		/* The sample's own rows stand in these shards too: what has a result or waits is
+		 * left out when they leave. */
 		write.state = DOMAIN_PROBING;
 		status = shards_for_all(d, domain, provider, group, &write.lane, err);
 	} else {
-		status = decide_rows(d, domain->table_set, domain->job, domain->domain, domain->first_uid,
-				     domain->first_uid + domain->n - 1, true, &in, RC_REASON_PROVIDER_ACCEPTS_ALL, NULL, err);
+		status = decide_rows(d, domain->table_set, domain->job, domain->domain,
+				     domain->first_uid, domain->first_uid + domain->n - 1, true,
+				     &in, RC_REASON_PROVIDER_ACCEPTS_ALL, NULL, err);
 	}
 	if (status == RC_OK)
 		writes_domain(d->writes, &write);

@@ -1,8 +1,10 @@
 /*
- * decide - what becomes of whole domains: of a look-up's answer, of a sample, of what no network is needed for.
+ * decide - what becomes of whole domains: of a look-up's answer, of a sample, of what no network is
+ * needed for.
  *
- * Used by planner, leader and sink, each with its own connection, within its own transaction; collects into `writes`, and
- * flushes them on the way where a domain has many rows. Nothing here commits.
+ * Used by planner, leader and sink, each with its own connection, within its own transaction;
+ * collects into `writes`, and flushes them on the way where a domain has many rows. Nothing here
+ * commits.
  */
 #ifndef COORDINATOR_DECIDE_H
 #define COORDINATOR_DECIDE_H
@@ -24,39 +26,44 @@ struct decide {
 	const struct context *context;
 	struct db *db;
 	struct writes *writes;
-	struct groups *groups;  /* NULL where no lane is chosen */
-	int counter;            /* the line of job_count */
+	struct groups *groups; /* NULL where no lane is chosen */
+	int counter;	       /* the line of job_count */
 	int64_t now_ms;
 };
 
 struct decide_domain {
 	int64_t job;
-	int class;              /* enum dispatch_class of its first attempts */
+	int class; /* enum dispatch_class of its first attempts */
 	const char *table_set;
 	int32_t domain_no;
 	const char *domain;
 	int64_t first_uid;
 	uint32_t n;
-	unsigned attempts;      /* look-ups that came back before */
-	int64_t first_at_ms;    /* of the first; 0: none yet */
-	enum verdict_domain before;  /* what the look-up before this one said; UNKNOWN: none */
+	unsigned attempts;	    /* look-ups that came back before */
+	int64_t first_at_ms;	    /* of the first; 0: none yet */
+	enum verdict_domain before; /* what the look-up before this one said; UNKNOWN: none */
 };
 
 /* in->role, disposable, free and do_not_probe of one address. */
-void decide_lists(const struct context *context, const char *domain, const char *local, size_t len, struct verdict_input *in);
+void decide_lists(const struct context *context, const char *domain, const char *local, size_t len,
+		  struct verdict_input *in);
 
-/* Gives every row of the range that has no result (with `undeferred`: and no line in deferred) the final verdict that `in`
- * leads to, or `reason` where that is none. With reason DEADLINE deferred rows get their own cause. */
-enum rc_status decide_rows(const struct decide *d, const char *table_set, int64_t job, const char *domain, int64_t first_uid,
-			   int64_t last_uid, bool undeferred, const struct verdict_input *in, enum rc_reason reason, const char *mx,
+/* Gives every row of the range that has no result (with `undeferred`: and no line in deferred) the
+ * final verdict that `in` leads to, or `reason` where that is none. With reason DEADLINE deferred
+ * rows get their own cause. */
+enum rc_status decide_rows(const struct decide *d, const char *table_set, int64_t job,
+			   const char *domain, int64_t first_uid, int64_t last_uid, bool undeferred,
+			   const struct verdict_input *in, enum rc_reason reason, const char *mx,
 			   struct rc_error *err) RC_MUST_CHECK;
 
 /* The answer of a look-up; `cached`: from domain_knowledge, which then is not written again. */
-enum rc_status decide_resolution(const struct decide *d, const struct decide_domain *domain, const Rollcall__Resolution *resolution,
-				 bool cached, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status decide_resolution(const struct decide *d, const struct decide_domain *domain,
+				 const Rollcall__Resolution *resolution, bool cached,
+				 struct rc_error *err) RC_MUST_CHECK;
 
 /* The sample of a misleading provider has answered: probe the rest, or call it without. */
-enum rc_status decide_sample(const struct decide *d, const struct decide_domain *domain, const char *provider, const char *group,
-			     bool refusals, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status decide_sample(const struct decide *d, const struct decide_domain *domain,
+			     const char *provider, const char *group, bool refusals,
+			     struct rc_error *err) RC_MUST_CHECK;
 
 #endif

@@ -19,7 +19,7 @@ enum {
 	BUCKETS = 4096,
 	DAY_MS = 86400000,
 	ACCEPTED_COUNTS_S = 30 * 86400,
-	IDLE_FREE = 3,                        /* times in a row that a row may come back unasked before it waits */
+	IDLE_FREE = 3, /* times in a row that a row may come back unasked before it waits */
 	IDLE_WAIT_MAX_S = 60,
 	HOLD_MAX_MS = 12 * 3600 * 1000
 };
@@ -59,7 +59,7 @@ struct row {
 	int reason;
 	int64_t first_at_ms;
 	uint64_t shard;
-	const struct shard *counted;  /* by whom as answered */
+	const struct shard *counted; /* by whom as answered */
 };
 
 struct shard {
@@ -71,8 +71,8 @@ struct shard {
 	const char *table_set;
 	bool job_open;
 	int class;
-	struct domain *domain;  /* NULL: a resolve shard */
-	bool final, final_current;  /* its last part came; of its latest attempt */
+	struct domain *domain;	   /* NULL: a resolve shard */
+	bool final, final_current; /* its last part came; of its latest attempt */
 };
 
 struct lookup {
@@ -90,7 +90,7 @@ struct judge {
 	struct domain *domains[BUCKETS];
 	struct known *known[BUCKETS];
 	struct lookup *lookups[BUCKETS];
-	const struct decide *d;  /* of this batch */
+	const struct decide *d; /* of this batch */
 };
 
 struct judge *judge_new(const struct context *context)
@@ -116,7 +116,8 @@ void judge_free(struct judge *judge)
 	free(judge);
 }
 
-/* ------------------------------------------------------------------------------------------------ finding */
+/* ------------------------------------------------------------------------------------------------
+ * finding */
 
 static size_t number_bucket(uint64_t a, uint64_t b)
 {
@@ -190,16 +191,19 @@ static const char *clean(const char *text)
 	return text;
 }
 
-/* ------------------------------------------------------------------------------------------------ reading */
+/* ------------------------------------------------------------------------------------------------
+ * reading */
 
 static const char *keep(struct judge *j, const struct db_result *r, int row, int column)
 {
-	const char *copy = rc_arena_strndup(j->arena, db_get_text(r, row, column), db_get_len(r, row, column));
+	const char *copy =
+	    rc_arena_strndup(j->arena, db_get_text(r, row, column), db_get_len(r, row, column));
 
 	return copy ? copy : "";
 }
 
-static struct domain *domain_read(struct judge *j, const struct db_result *r, int i, const char *table_set, int class)
+static struct domain *domain_read(struct judge *j, const struct db_result *r, int i,
+				  const char *table_set, int class)
 {
 	int64_t job = db_get_int(r, i, INBOX_JOB);
 	int32_t no = (int32_t)db_get_int(r, i, INBOX_DOMAIN_NO);
@@ -216,7 +220,8 @@ static struct domain *domain_read(struct judge *j, const struct db_result *r, in
 	d->no = no;
 	d->name = keep(j, r, i, INBOX_DOMAIN);
 	d->provider_name = keep(j, r, i, INBOX_PROVIDER);
-	d->provider = *d->provider_name ? rc_providers_find(j->context->providers, d->provider_name) : NULL;
+	d->provider =
+	    *d->provider_name ? rc_providers_find(j->context->providers, d->provider_name) : NULL;
 	d->group = keep(j, r, i, INBOX_GROUP);
 	d->table_set = table_set;
 	d->state = (int)db_get_int(r, i, INBOX_DOMAIN_STATE);
@@ -256,7 +261,8 @@ static enum rc_status no_memory(struct rc_error *err)
 	return rc_error_set(err, RC_NO_MEMORY, "no memory for a batch of reports");
 }
 
-static enum rc_status read_shards(struct judge *j, Rollcall__Report *const *reports, size_t n, struct rc_error *err)
+static enum rc_status read_shards(struct judge *j, Rollcall__Report *const *reports, size_t n,
+				  struct rc_error *err)
 {
 	enum rc_status status;
 	struct db_result *r;
@@ -288,7 +294,8 @@ static enum rc_status read_shards(struct judge *j, Rollcall__Report *const *repo
 		s->state = (int)db_get_int(r, i, INBOX_STATE);
 		s->table_set = keep(j, r, i, INBOX_TABLE_SET);
 		s->class = db_get_bool(r, i, INBOX_INTERACTIVE) ? 0 : 2;
-		s->job_open = strcmp(job_state, "running") == 0 || strcmp(job_state, "paused") == 0 || strcmp(job_state, "held") == 0;
+		s->job_open = strcmp(job_state, "running") == 0 ||
+			      strcmp(job_state, "paused") == 0 || strcmp(job_state, "held") == 0;
 		if (s->kind == ROLLCALL__SHARD_KIND__SHARD_KIND_PROBE) {
 			s->domain = domain_read(j, r, i, s->table_set, s->class);
 			if (!s->domain)
@@ -302,7 +309,8 @@ static enum rc_status read_shards(struct judge *j, Rollcall__Report *const *repo
 	return status;
 }
 
-static enum rc_status read_rows_of(struct judge *j, const char *table_set, const struct rc_buf *jobs, const struct rc_buf *uids,
+static enum rc_status read_rows_of(struct judge *j, const char *table_set,
+				   const struct rc_buf *jobs, const struct rc_buf *uids,
 				   struct rc_error *err)
 {
 	struct db_result *r;
@@ -311,7 +319,8 @@ static enum rc_status read_rows_of(struct judge *j, const char *table_set, const
 	if (status != RC_OK)
 		return status;
 	for (int i = 0; i < db_rows(r); i++) {
-		int64_t job = db_get_int(r, i, INBOX_ROW_JOB), uid = db_get_int(r, i, INBOX_ROW_UID);
+		int64_t job = db_get_int(r, i, INBOX_ROW_JOB),
+			uid = db_get_int(r, i, INBOX_ROW_UID);
 		size_t bucket = number_bucket((uint64_t)job, (uint64_t)uid);
 		struct row *row;
 
@@ -342,7 +351,8 @@ static enum rc_status read_rows_of(struct judge *j, const char *table_set, const
 }
 
 /* The rows that the batch's answers speak of, a query for each set of tables. */
-static enum rc_status read_rows(struct judge *j, Rollcall__Report *const *reports, size_t n, struct rc_error *err)
+static enum rc_status read_rows(struct judge *j, Rollcall__Report *const *reports, size_t n,
+				struct rc_error *err)
 {
 	enum rc_status status = RC_OK;
 	struct rc_buf jobs, uids;
@@ -385,7 +395,8 @@ static enum rc_status read_rows(struct judge *j, Rollcall__Report *const *report
 
 static enum verdict_domain said_before(const uint8_t *body, size_t len)
 {
-	Rollcall__Resolution *resolution = body ? rollcall__resolution__unpack(NULL, len, body) : NULL;
+	Rollcall__Resolution *resolution =
+	    body ? rollcall__resolution__unpack(NULL, len, body) : NULL;
 	enum verdict_domain before;
 
 	if (!resolution)
@@ -395,7 +406,8 @@ static enum verdict_domain said_before(const uint8_t *body, size_t len)
 	return before;
 }
 
-static enum rc_status read_lookups(struct judge *j, Rollcall__Report *const *reports, size_t n, struct rc_error *err)
+static enum rc_status read_lookups(struct judge *j, Rollcall__Report *const *reports, size_t n,
+				   struct rc_error *err)
 {
 	enum rc_status status;
 	struct db_result *r;
@@ -448,7 +460,8 @@ static enum rc_status read_lookups(struct judge *j, Rollcall__Report *const *rep
 	return status;
 }
 
-/* ------------------------------------------------------------------------------------------------ answers */
+/* ------------------------------------------------------------------------------------------------
+ * answers */
 
 /* A worker's clock is believed within a day. */
 static int64_t believable(int64_t at_ms, int64_t now_ms)
@@ -456,8 +469,9 @@ static int64_t believable(int64_t at_ms, int64_t now_ms)
 	return at_ms > now_ms - DAY_MS && at_ms <= now_ms ? at_ms : now_ms;
 }
 
-static void settle_final(struct judge *j, const struct shard *s, struct row *row, const Rollcall__Report *report,
-			 const Rollcall__Answer *answer, const Rollcall__Session *session, const struct evidence_domain *evidence,
+static void settle_final(struct judge *j, const struct shard *s, struct row *row,
+			 const Rollcall__Report *report, const Rollcall__Answer *answer,
+			 const Rollcall__Session *session, const struct evidence_domain *evidence,
 			 const struct verdict *v)
 {
 	const struct write_result result = {
@@ -482,10 +496,12 @@ static void settle_final(struct judge *j, const struct shard *s, struct row *row
 	writes_result(j->d->writes, s->table_set, &result);
 }
 
-static int64_t due_of(const struct judge *j, const struct verdict *v, unsigned attempt, int64_t first_at_ms, unsigned idle)
+static int64_t due_of(const struct judge *j, const struct verdict *v, unsigned attempt,
+		      int64_t first_at_ms, unsigned idle)
 {
 	const struct schedule *schedule = &j->context->schedule;
-	int64_t due_ms = schedule_due_ms(schedule, v->wait, attempt, v->not_before_s, first_at_ms, j->d->now_ms);
+	int64_t due_ms =
+	    schedule_due_ms(schedule, v->wait, attempt, v->not_before_s, first_at_ms, j->d->now_ms);
 
 	if (idle > IDLE_FREE) {
 		unsigned shift = idle - IDLE_FREE < 6 ? idle - IDLE_FREE : 6;
@@ -496,9 +512,10 @@ static int64_t due_of(const struct judge *j, const struct verdict *v, unsigned a
 	return due_ms;
 }
 
-static void settle_deferred(struct judge *j, const struct shard *s, struct row *row, const Rollcall__Report *report,
-			    const Rollcall__Answer *answer, const Rollcall__Session *session, const struct evidence_domain *evidence,
-			    const struct verdict *v)
+static void settle_deferred(struct judge *j, const struct shard *s, struct row *row,
+			    const Rollcall__Report *report, const Rollcall__Answer *answer,
+			    const Rollcall__Session *session,
+			    const struct evidence_domain *evidence, const struct verdict *v)
 {
 	bool unasked = v->wait == VERDICT_WAIT_AT_ONCE || v->wait == VERDICT_WAIT_SOON;
 	int64_t at_ms = believable(answer->at_ms, j->d->now_ms);
@@ -530,7 +547,8 @@ static void settle_deferred(struct judge *j, const struct shard *s, struct row *
 		bool plain = true;
 
 		for (size_t i = 0; i < evidence->control_local_len; i++)
-			plain = plain && evidence->control_local[i] > 0x20 && evidence->control_local[i] < 0x7f;
+			plain = plain && evidence->control_local[i] > 0x20 &&
+				evidence->control_local[i] < 0x7f;
 		if (plain) {
 			d.control_local = (const char *)evidence->control_local;
 			d.control_local_len = evidence->control_local_len;
@@ -539,7 +557,8 @@ static void settle_deferred(struct judge *j, const struct shard *s, struct row *
 	writes_deferred(j->d->writes, &d);
 }
 
-static void remember(struct judge *j, struct domain *domain, const struct verdict_input *in, const struct verdict *v)
+static void remember(struct judge *j, struct domain *domain, const struct verdict_input *in,
+		     const struct verdict *v)
 {
 	bool refusal = v->final && verdict_is_refusal(v), acceptance = verdict_is_acceptance(in);
 
@@ -552,23 +571,27 @@ static void remember(struct judge *j, struct domain *domain, const struct verdic
 	domain->changed = true;
 }
 
-/* The answer in this report by which the server turned our address away, whoever was being asked about; NULL: none. */
-static const Rollcall__Answer *block_in(const struct judge *j, const struct domain *domain, const Rollcall__Report *report)
+/* The answer in this report by which the server turned our address away, whoever was being asked
+ * about; NULL: none. */
+static const Rollcall__Answer *block_in(const struct judge *j, const struct domain *domain,
+					const Rollcall__Report *report)
 {
 	for (size_t i = 0; i < report->n_answers; i++) {
 		struct verdict_answer said;
 
 		if (report->answers[i]->failure != ROLLCALL__FAILURE__FAILURE_NONE)
 			continue;
-		evidence_answer(j->context->rules, domain->provider_name, report->answers[i], &said);
+		evidence_answer(j->context->rules, domain->provider_name, report->answers[i],
+				&said);
 		if (said.class.category == RC_CATEGORY_IP_BLOCKED && !said.suspect)
 			return report->answers[i];
 	}
 	return NULL;
 }
 
-static void judge_answer_of(struct judge *j, struct shard *s, const Rollcall__Report *report, const struct evidence_domain *evidence,
-			    const Rollcall__Answer *answer, struct row *row)
+static void judge_answer_of(struct judge *j, struct shard *s, const Rollcall__Report *report,
+			    const struct evidence_domain *evidence, const Rollcall__Answer *answer,
+			    struct row *row)
 {
 	const Rollcall__Session *session;
 	struct domain *domain = s->domain;
@@ -580,7 +603,8 @@ static void judge_answer_of(struct judge *j, struct shard *s, const Rollcall__Re
 	/* An answer that came by two ways, or of an attempt that another has overtaken. */
 	if (row->has_result || row->settled || answer->attempt == 0 || answer->attempt > 1000)
 		return;
-	if (row->deferred ? row->shard != s->id || answer->attempt != row->attempt + 1 : answer->attempt != 1)
+	if (row->deferred ? row->shard != s->id || answer->attempt != row->attempt + 1
+			  : answer->attempt != 1)
 		return;
 	decide_lists(j->context, domain->name, row->local, row->local_len, &in);
 	in.domain = VERDICT_DOMAIN_MX;
@@ -589,7 +613,8 @@ static void judge_answer_of(struct judge *j, struct shard *s, const Rollcall__Re
 	in.attempt = answer->attempt;
 	in.attempts_max = schedule_attempts(&j->context->schedule);
 	in.domain_rejects_all = domain->rejects_all;
-	if (known->control == VERDICT_CONTROL_REFUSED || known->control == VERDICT_CONTROL_ACCEPTED) {
+	if (known->control == VERDICT_CONTROL_REFUSED ||
+	    known->control == VERDICT_CONTROL_ACCEPTED) {
 		int64_t age_ms = j->d->now_ms - known->control_at_ms;
 
 		in.control = (enum verdict_control)known->control;
@@ -598,8 +623,10 @@ static void judge_answer_of(struct judge *j, struct shard *s, const Rollcall__Re
 	}
 	in.domain_accepted = known->accepted_at_ms > 0 &&
 			     (j->d->now_ms - known->accepted_at_ms) / 1000 < ACCEPTED_COUNTS_S;
-	if (answer->failure == ROLLCALL__FAILURE__FAILURE_NOT_PROBED && report->health && report->health->throttled) {
-		/* "Your address is blocked" was said to the whole session: it is the answer of those not asked any more, too. */
+	if (answer->failure == ROLLCALL__FAILURE__FAILURE_NOT_PROBED && report->health &&
+	    report->health->throttled) {
+		/* "Your address is blocked" was said to the whole session: it is the answer of
+		 * those not asked any more, too. */
 		const Rollcall__Answer *block = block_in(j, domain, report);
 
 		if (block) {
@@ -615,7 +642,9 @@ static void judge_answer_of(struct judge *j, struct shard *s, const Rollcall__Re
 	}
 	evidence_fill(j->context->rules, report, evidence, answer, &in);
 	verdict_row(&in, j->context->scores, &v);
-	session = answer->session > 0 && answer->session <= report->n_sessions ? report->sessions[answer->session - 1] : NULL;
+	session = answer->session > 0 && answer->session <= report->n_sessions
+		      ? report->sessions[answer->session - 1]
+		      : NULL;
 	row->settled = true;
 	if (v.final)
 		settle_final(j, s, row, report, answer, session, evidence, &v);
@@ -624,25 +653,29 @@ static void judge_answer_of(struct judge *j, struct shard *s, const Rollcall__Re
 	remember(j, domain, &in, &v);
 }
 
-static void judge_answer(struct judge *j, struct shard *s, const Rollcall__Report *report, const struct evidence_domain *evidence,
-			 const Rollcall__Answer *answer)
+static void judge_answer(struct judge *j, struct shard *s, const Rollcall__Report *report,
+			 const struct evidence_domain *evidence, const Rollcall__Answer *answer)
 {
 	struct row *row = row_find(j, s->job, (int64_t)answer->uid);
 
-	if (!row || row->uid < s->domain->first_uid || row->uid >= s->domain->first_uid + s->domain->n)
+	if (!row || row->uid < s->domain->first_uid ||
+	    row->uid >= s->domain->first_uid + s->domain->n)
 		return;
 	judge_answer_of(j, s, report, evidence, answer, row);
-	if (row->counted == s || (!row->has_result && !row->settled && !(row->deferred && row->shard != s->id)))
+	if (row->counted == s ||
+	    (!row->has_result && !row->settled && !(row->deferred && row->shard != s->id)))
 		return;
 	row->counted = s;
 	s->answered++;
 }
 
-static void learn(struct domain *domain, const struct shard *s, const struct evidence_domain *evidence, int64_t now_ms)
+static void learn(struct domain *domain, const struct shard *s,
+		  const struct evidence_domain *evidence, int64_t now_ms)
 {
 	struct known *k = domain->known;
 
-	if (evidence->control == VERDICT_CONTROL_REFUSED || evidence->control == VERDICT_CONTROL_ACCEPTED) {
+	if (evidence->control == VERDICT_CONTROL_REFUSED ||
+	    evidence->control == VERDICT_CONTROL_ACCEPTED) {
 		int64_t at_ms = believable(evidence->control_at_ms, now_ms);
 
 		if (at_ms >= k->control_at_ms) {
@@ -658,14 +691,16 @@ static void learn(struct domain *domain, const struct shard *s, const struct evi
 	}
 }
 
-static enum rc_status judge_resolutions(struct judge *j, const struct shard *s, const Rollcall__Report *report, struct rc_error *err)
+static enum rc_status judge_resolutions(struct judge *j, const struct shard *s,
+					const Rollcall__Report *report, struct rc_error *err)
 {
 	enum rc_status status = RC_OK;
 
 	for (size_t i = 0; i < report->n_resolutions && status == RC_OK; i++) {
 		struct lookup *l = lookup_find(j, s->id, report->resolutions[i]->domain);
 
-		if (!l || l->answered || report->resolutions[i]->state == ROLLCALL__RESOLUTION_STATE__RESOLUTION_UNSET)
+		if (!l || l->answered ||
+		    report->resolutions[i]->state == ROLLCALL__RESOLUTION_STATE__RESOLUTION_UNSET)
 			continue;
 		l->answered = true;
 		status = decide_resolution(j->d, &l->domain, report->resolutions[i], false, err);
@@ -683,7 +718,8 @@ static void hold(struct judge *j, const struct shard *s, const Rollcall__LaneHea
 			    j->d->now_ms + wait_ms / (int64_t)j->context->schedule.time_scale + 1);
 }
 
-static enum rc_status judge_report(struct judge *j, const Rollcall__Report *report, struct rc_error *err)
+static enum rc_status judge_report(struct judge *j, const Rollcall__Report *report,
+				   struct rc_error *err)
 {
 	struct shard *s = shard_find(j, report->shard);
 	struct evidence_domain evidence;
@@ -691,16 +727,18 @@ static enum rc_status judge_report(struct judge *j, const Rollcall__Report *repo
 	uint8_t *body;
 	size_t len;
 
-	if (!s || !s->job_open || report->attempt == 0 || report->attempt > s->attempt || report->part == 0) {
-		rc_log(RC_LOG_DEBUG, "report_passed_over", "shard=%" PRIu64 " attempt=%u part=%u", report->shard, report->attempt,
-		       report->part);
+	if (!s || !s->job_open || report->attempt == 0 || report->attempt > s->attempt ||
+	    report->part == 0) {
+		rc_log(RC_LOG_DEBUG, "report_passed_over", "shard=%" PRIu64 " attempt=%u part=%u",
+		       report->shard, report->attempt, report->part);
 		return RC_OK;
 	}
 	len = rollcall__report__get_packed_size(report);
 	body = rc_arena_alloc(j->arena, len + 1);
 	if (!body)
 		return no_memory(err);
-	writes_report(j->d->writes, report->shard, report->attempt, report->part, body, rollcall__report__pack(report, body));
+	writes_report(j->d->writes, report->shard, report->attempt, report->part, body,
+		      rollcall__report__pack(report, body));
 	if (s->domain) {
 		evidence_domain(j->context->rules, s->domain->provider_name, report, &evidence);
 		for (size_t i = 0; i < report->n_answers; i++)
@@ -718,7 +756,8 @@ static enum rc_status judge_report(struct judge *j, const Rollcall__Report *repo
 	return status;
 }
 
-/* ------------------------------------------------------------------------------------------------ the end of a batch */
+/* ------------------------------------------------------------------------------------------------
+ * the end of a batch */
 
 static void write_memories(struct judge *j)
 {
@@ -727,26 +766,33 @@ static void write_memories(struct judge *j)
 
 	for (size_t b = 0; b < BUCKETS; b++) {
 		for (struct domain *d = j->domains[b]; d; d = d->next) {
-			bool trips = guard && d->harvest.tripped && !d->held && d->state == DOMAIN_PROBING;
+			bool trips =
+			    guard && d->harvest.tripped && !d->held && d->state == DOMAIN_PROBING;
 
 			if (!d->changed)
 				continue;
 			harvest_store(&d->harvest, memory);
-			writes_harvest(j->d->writes, d->job, d->no, memory, sizeof(memory), trips, d->rejects_all);
+			writes_harvest(j->d->writes, d->job, d->no, memory, sizeof(memory), trips,
+				       d->rejects_all);
 			if (trips)
-				rc_log(RC_LOG_WARN, "harvest_guard", "job=%" PRId64 " domain=%s", d->job, d->name);
+				rc_log(RC_LOG_WARN, "harvest_guard", "job=%" PRId64 " domain=%s",
+				       d->job, d->name);
 		}
 		for (const struct known *k = j->known[b]; k; k = k->next)
 			if (k->control_new || k->accepted_new)
-				writes_known_control(j->d->writes, k->domain, k->control_new ? k->control : 0, k->control_at_ms,
-						     k->control_lane, k->accepted_new ? k->accepted_at_ms : 0);
+				writes_known_control(j->d->writes, k->domain,
+						     k->control_new ? k->control : 0,
+						     k->control_at_ms, k->control_lane,
+						     k->accepted_new ? k->accepted_at_ms : 0);
 	}
 }
 
 /* Rows that the last part of a shard left without a word go out again, as not probed. */
-static enum rc_status write_left(struct judge *j, const char *table_set, const struct rc_buf *ids, struct rc_error *err)
+static enum rc_status write_left(struct judge *j, const char *table_set, const struct rc_buf *ids,
+				 struct rc_error *err)
 {
-	static const struct verdict again = { .wait = VERDICT_WAIT_AT_ONCE, .reason = RC_REASON_NOT_PROBED };
+	static const struct verdict again = { .wait = VERDICT_WAIT_AT_ONCE,
+					      .reason = RC_REASON_NOT_PROBED };
 	struct db_result *r;
 	enum rc_status status = inbox_left(j->d->db, table_set, ids, &r, err);
 
@@ -754,14 +800,21 @@ static enum rc_status write_left(struct judge *j, const char *table_set, const s
 		return status;
 	for (int i = 0; i < db_rows(r); i++) {
 		struct shard *s = shard_find(j, (uint64_t)db_get_int(r, i, INBOX_LEFT_SHARD));
-		unsigned idle = (unsigned)db_get_int(r, i, INBOX_LEFT_IDLE) + 1, attempt = (unsigned)db_get_int(r, i, INBOX_LEFT_ATTEMPT);
+		unsigned idle = (unsigned)db_get_int(r, i, INBOX_LEFT_IDLE) + 1,
+			 attempt = (unsigned)db_get_int(r, i, INBOX_LEFT_ATTEMPT);
 		int64_t first_at_ms = db_get_int(r, i, INBOX_LEFT_FIRST_AT);
-		struct write_deferred d = { .job = db_get_int(r, i, INBOX_LEFT_JOB), .uid = db_get_int(r, i, INBOX_LEFT_UID),
-					    .domain_no = (int32_t)db_get_int(r, i, INBOX_LEFT_DOMAIN_NO), .attempt = attempt,
+		struct write_deferred d = { .job = db_get_int(r, i, INBOX_LEFT_JOB),
+					    .uid = db_get_int(r, i, INBOX_LEFT_UID),
+					    .domain_no =
+						(int32_t)db_get_int(r, i, INBOX_LEFT_DOMAIN_NO),
+					    .attempt = attempt,
 					    .tries = (unsigned)db_get_int(r, i, INBOX_LEFT_TRIES),
-					    .reason = db_is_null(r, i, INBOX_LEFT_REASON) ? RC_REASON_NOT_PROBED
-											  : (int)db_get_int(r, i, INBOX_LEFT_REASON),
-					    .lane = db_get_int(r, i, INBOX_LEFT_LANE), .idle = idle > 1000 ? 1000 : idle };
+					    .reason =
+						db_is_null(r, i, INBOX_LEFT_REASON)
+						    ? RC_REASON_NOT_PROBED
+						    : (int)db_get_int(r, i, INBOX_LEFT_REASON),
+					    .lane = db_get_int(r, i, INBOX_LEFT_LANE),
+					    .idle = idle > 1000 ? 1000 : idle };
 
 		if (!s)
 			continue;
@@ -805,8 +858,11 @@ static enum rc_status close_shards(struct judge *j, struct rc_error *err)
 		}
 	if (any_lookup && status == RC_OK) {
 		db_array_end(&lookups);
-		status = inbox_lookups_left(j->d->db, &lookups,
-					    j->d->now_ms + (int64_t)SCHEDULE_SOON_S * 1000 / (int64_t)j->context->schedule.time_scale, err);
+		status =
+		    inbox_lookups_left(j->d->db, &lookups,
+				       j->d->now_ms + (int64_t)SCHEDULE_SOON_S * 1000 /
+							  (int64_t)j->context->schedule.time_scale,
+				       err);
 	}
 	for (size_t b = 0; b < BUCKETS && status == RC_OK; b++)
 		for (const struct shard *s = j->shards[b]; s; s = s->next)
@@ -824,23 +880,30 @@ static enum rc_status close_samples(struct judge *j, struct rc_error *err)
 
 	for (size_t b = 0; b < BUCKETS && status == RC_OK; b++)
 		for (struct domain *d = j->domains[b]; d && status == RC_OK; d = d->next) {
-			const struct decide_domain domain = { .job = d->job, .class = d->class, .table_set = d->table_set,
-							      .domain_no = d->no, .domain = d->name, .first_uid = d->first_uid, .n = d->n,
+			const struct decide_domain domain = { .job = d->job,
+							      .class = d->class,
+							      .table_set = d->table_set,
+							      .domain_no = d->no,
+							      .domain = d->name,
+							      .first_uid = d->first_uid,
+							      .n = d->n,
 							      .attempts = d->lookups };
 			bool out, waiting, clear = d->harvest.filled > 0;
 
 			if (d->state != DOMAIN_SAMPLING)
 				continue;
-			status = inbox_sample(j->d->db, d->job, d->no, d->first_uid, d->first_uid + d->n - 1, &out, &waiting, err);
+			status = inbox_sample(j->d->db, d->job, d->no, d->first_uid,
+					      d->first_uid + d->n - 1, &out, &waiting, err);
 			if (status != RC_OK || out || (waiting && !clear))
 				continue;
-			status = decide_sample(j->d, &domain, d->provider_name, d->group, d->harvest.refused > 0, err);
+			status = decide_sample(j->d, &domain, d->provider_name, d->group,
+					       d->harvest.refused > 0, err);
 		}
 	return status;
 }
 
-enum rc_status judge_batch(struct judge *j, const struct decide *decide, Rollcall__Report *const *reports, size_t n,
-			   struct rc_error *err)
+enum rc_status judge_batch(struct judge *j, const struct decide *decide,
+			   Rollcall__Report *const *reports, size_t n, struct rc_error *err)
 {
 	enum rc_status status;
 

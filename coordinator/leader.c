@@ -14,23 +14,34 @@
 enum {
 	TICK_MS = 50,
 	IDLE_TICK_MS = 100,
-	FOLLOW_MS = 1000,             /* how often a follower tries to lead */
-	BROKER_ASK_MS = 700,          /* how long the broker may take to answer when asked whether it is there */
+	FOLLOW_MS = 1000, /* how often a follower tries to lead */
+	BROKER_ASK_MS =
+	    700, /* how long the broker may take to answer when asked whether it is there */
 	BROKER_DOWN_ASK_MS = 2000,
 	TAKEOVER_MAX_MS = 10000,
-	LANE_OCTETS = 3 * 1024 * 1024,   /* of what the embedded broker keeps at most: ARCHITECTURE.md */
+	LANE_OCTETS =
+	    3 * 1024 * 1024, /* of what the embedded broker keeps at most: ARCHITECTURE.md */
 	REPORT_OCTETS = 3 * 1024 * 1024, /* a partition */
 	HELLOS_BACK = 100
 };
 
 /* Chores and how often they are due at least, whether the bell rang or not. */
 enum chore {
-	CHORE_LANDED, CHORE_LOOKUPS, CHORE_DUE, CHORE_REFILL, CHORE_FINISH, CHORE_HOLDS, CHORE_SECOND, CHORE_SWEEP, CHORE_MOVE, CHORES
+	CHORE_LANDED,
+	CHORE_LOOKUPS,
+	CHORE_DUE,
+	CHORE_REFILL,
+	CHORE_FINISH,
+	CHORE_HOLDS,
+	CHORE_SECOND,
+	CHORE_SWEEP,
+	CHORE_MOVE,
+	CHORES
 };
 static const uint32_t every_ms[CHORES] = {
-	[CHORE_LANDED] = 500, [CHORE_LOOKUPS] = 250,  [CHORE_DUE] = 200,    [CHORE_REFILL] = 250,
-	[CHORE_FINISH] = 500, [CHORE_HOLDS] = 250,   [CHORE_SECOND] = 1000, [CHORE_SWEEP] = 3000,
-	[CHORE_MOVE] = 10000,
+	[CHORE_LANDED] = 500,  [CHORE_LOOKUPS] = 250, [CHORE_DUE] = 200,
+	[CHORE_REFILL] = 250,  [CHORE_FINISH] = 500,  [CHORE_HOLDS] = 250,
+	[CHORE_SECOND] = 1000, [CHORE_SWEEP] = 3000,  [CHORE_MOVE] = 10000,
 };
 
 static bool due(struct leader *leader, enum chore chore, bool rung)
@@ -43,7 +54,8 @@ static bool due(struct leader *leader, enum chore chore, bool rung)
 	return true;
 }
 
-/* ------------------------------------------------------------------------------------------------ Kafka */
+/* ------------------------------------------------------------------------------------------------
+ * Kafka */
 
 static void delivered(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque)
 {
@@ -53,18 +65,22 @@ static void delivered(rd_kafka_t *client, const rd_kafka_message_t *message, voi
 	(void)client;
 	if (!message->err || id == 0)
 		return;
-	rc_log(RC_LOG_WARN, "shard_not_delivered", "shard=%" PRIu64 " why=\"%s\"", id, rd_kafka_err2str(message->err));
+	rc_log(RC_LOG_WARN, "shard_not_delivered", "shard=%" PRIu64 " why=\"%s\"", id,
+	       rd_kafka_err2str(message->err));
 	db_array_int(&leader->unsent, (int64_t)id);
 	dispatch_forget(leader->dispatch, id);
 }
 
 static void kafka_close(struct leader *leader)
 {
-	/* Closing first would wait for the coordinator of a group that has nobody in it, for as long as the broker is gone. */
+	/* Closing first would wait for the coordinator of a group that has nobody in it, for as
+	 * long as the broker is gone. */
 	if (leader->control)
 		rd_kafka_destroy_flags(leader->control, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	if (leader->producer) {
-		rd_kafka_purge(leader->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+		rd_kafka_purge(leader->producer, RD_KAFKA_PURGE_F_QUEUE |
+						     RD_KAFKA_PURGE_F_INFLIGHT |
+						     RD_KAFKA_PURGE_F_NON_BLOCKING);
 		rd_kafka_destroy(leader->producer);
 	}
 	leader->control = leader->producer = NULL;
@@ -74,7 +90,8 @@ static void kafka_close(struct leader *leader)
 static void broker_says(struct leader *leader, const char *lacks)
 {
 	if (lacks && leader->broker_well)
-		rc_log(RC_LOG_WARN, "broker_lost", "address=%s why=\"%s\"", leader->broker.address, lacks);
+		rc_log(RC_LOG_WARN, "broker_lost", "address=%s why=\"%s\"", leader->broker.address,
+		       lacks);
 	if (!lacks && !leader->broker_well)
 		rc_log(RC_LOG_INFO, "broker_well", "address=%s", leader->broker.address);
 	leader->broker_well = lacks == NULL;
@@ -84,23 +101,30 @@ static void broker_says(struct leader *leader, const char *lacks)
 static enum rc_status kafka_open(struct leader *leader, struct rc_error *err)
 {
 	const struct config *config = leader->context->config;
-	enum rc_status status = rc_kafka_topics_ensure(&leader->broker.settings, (int)config->lane_partitions,
-						       (int)config->report_partitions, BROKER_DOWN_ASK_MS, err);
+	enum rc_status status =
+	    rc_kafka_topics_ensure(&leader->broker.settings, (int)config->lane_partitions,
+				   (int)config->report_partitions, BROKER_DOWN_ASK_MS, err);
 
 	if (status == RC_OK)
-		status = rc_kafka_producer_new(&leader->broker.settings, "rollcall-leader", delivered, leader, &leader->producer, err);
+		status = rc_kafka_producer_new(&leader->broker.settings, "rollcall-leader",
+					       delivered, leader, &leader->producer, err);
 	if (status == RC_OK)
-		status = rc_kafka_consumer_new(&leader->broker.settings, "rollcall-leader", "rollcall.leader", RC_KAFKA_RESET_EARLIEST,
-					       leader, &leader->control, err);
+		status = rc_kafka_consumer_new(&leader->broker.settings, "rollcall-leader",
+					       "rollcall.leader", RC_KAFKA_RESET_EARLIEST, leader,
+					       &leader->control, err);
 	if (status == RC_OK)
-		status = rc_kafka_partitions(leader->producer, RC_TOPIC_SHARDS, BROKER_DOWN_ASK_MS, &leader->shard_partitions, err);
+		status = rc_kafka_partitions(leader->producer, RC_TOPIC_SHARDS, BROKER_DOWN_ASK_MS,
+					     &leader->shard_partitions, err);
 	if (status == RC_OK)
-		status = rc_kafka_partitions(leader->producer, RC_TOPIC_REPORTS, BROKER_DOWN_ASK_MS, &leader->report_partitions, err);
+		status = rc_kafka_partitions(leader->producer, RC_TOPIC_REPORTS, BROKER_DOWN_ASK_MS,
+					     &leader->report_partitions, err);
 	if (status == RC_OK)
-		status = broker_identity(&leader->broker, leader->producer, BROKER_DOWN_ASK_MS, leader->identity, err);
+		status = broker_identity(&leader->broker, leader->producer, BROKER_DOWN_ASK_MS,
+					 leader->identity, err);
 	/* Hellos of the last seconds need not be said again; older ones are passed over. */
 	if (status == RC_OK)
-		status = rc_kafka_assign_add(leader->control, RC_TOPIC_CONTROL, 0, RD_KAFKA_OFFSET_TAIL(HELLOS_BACK), err);
+		status = rc_kafka_assign_add(leader->control, RC_TOPIC_CONTROL, 0,
+					     RD_KAFKA_OFFSET_TAIL(HELLOS_BACK), err);
 	if (status != RC_OK)
 		kafka_close(leader);
 	if (leader->report_partitions > LEADER_PARTITIONS_MAX)
@@ -108,8 +132,10 @@ static enum rc_status kafka_open(struct leader *leader, struct rc_error *err)
 	return status;
 }
 
-/* The ends of the reports' partitions as they are now. *ret_behind: one of them is below where our sink stands. */
-static enum rc_status read_ends(struct leader *leader, int generation, bool *ret_behind, struct rc_error *err)
+/* The ends of the reports' partitions as they are now. *ret_behind: one of them is below where our
+ * sink stands. */
+static enum rc_status read_ends(struct leader *leader, int generation, bool *ret_behind,
+				struct rc_error *err)
 {
 	enum rc_status status = RC_OK;
 
@@ -121,7 +147,9 @@ static enum rc_status read_ends(struct leader *leader, int generation, bool *ret
 		if (generation != 0)
 			status = lease_sink_next(leader->db, generation, i, &next, err);
 		if (status == RC_OK)
-			status = rc_kafka_watermarks(leader->producer, RC_TOPIC_REPORTS, i, BROKER_DOWN_ASK_MS, &low, &leader->ends[i], err);
+			status =
+			    rc_kafka_watermarks(leader->producer, RC_TOPIC_REPORTS, i,
+						BROKER_DOWN_ASK_MS, &low, &leader->ends[i], err);
 		if (status == RC_OK && next > leader->ends[i])
 			*ret_behind = true;
 	}
@@ -159,7 +187,8 @@ static enum rc_status settle_generation(struct leader *leader, struct rc_error *
 	leader->generation = id;
 	/* What was sent through the other one is gone: nothing to wait for. */
 	leader->takeover_until_ms = 0;
-	rc_log(RC_LOG_INFO, "broker_generation", "id=%d cluster=%s%s", id, leader->identity, behind ? " behind=yes" : "");
+	rc_log(RC_LOG_INFO, "broker_generation", "id=%d cluster=%s%s", id, leader->identity,
+	       behind ? " behind=yes" : "");
 	return RC_OK;
 }
 
@@ -172,7 +201,8 @@ static enum rc_status kafka_ready(struct leader *leader, bool *ret_ready, struct
 
 	*ret_ready = false;
 	status = broker_look(&leader->broker, rc_clock_mono_ms(), &changed, &why);
-	if (status == RC_OK && (changed || (leader->producer && rd_kafka_fatal_error(leader->producer, NULL, 0)))) {
+	if (status == RC_OK &&
+	    (changed || (leader->producer && rd_kafka_fatal_error(leader->producer, NULL, 0)))) {
 		kafka_close(leader);
 		leader->generation = 0;
 		leader_lanes_refresh(leader);
@@ -203,14 +233,16 @@ static void kafka_check(struct leader *leader)
 {
 	char identity[BROKER_IDENTITY_MAX];
 	struct rc_error err;
-	int64_t low, high;
+	int32_t partitions;
 
-	if (rc_kafka_watermarks(leader->producer, RC_TOPIC_CONTROL, 0, BROKER_ASK_MS, &low, &high, &err) != RC_OK) {
+	if (rc_kafka_partitions(leader->producer, RC_TOPIC_SHARDS, BROKER_ASK_MS, &partitions,
+				&err) != RC_OK) {
 		broker_says(leader, err.text);
 		return;
 	}
 	broker_says(leader, NULL);
-	if (broker_identity(&leader->broker, leader->producer, BROKER_ASK_MS, identity, &err) == RC_OK &&
+	if (broker_identity(&leader->broker, leader->producer, BROKER_ASK_MS, identity, &err) ==
+		RC_OK &&
 	    strcmp(identity, leader->identity) != 0) {
 		rc_log(RC_LOG_WARN, "broker_changed", "was=%s is=%s", leader->identity, identity);
 		kafka_close(leader);
@@ -218,14 +250,17 @@ static void kafka_check(struct leader *leader)
 	}
 }
 
-/* ------------------------------------------------------------------------------------------------ leadership */
+/* ------------------------------------------------------------------------------------------------
+ * leadership */
 
 static void forget_everything(struct leader *leader)
 {
 	const struct dispatch_limits limits = {
 		.lane_octets = leader->broker.embedded ? LANE_OCTETS : 0,
-		.report_octets = leader->broker.embedded ? (uint64_t)REPORT_OCTETS * (uint64_t)leader->context->config->report_partitions / 2
-							 : 0,
+		.report_octets = leader->broker.embedded
+				     ? (uint64_t)REPORT_OCTETS *
+					   (uint64_t)leader->context->config->report_partitions / 2
+				     : 0,
 		.no_group_caps = !leader->context->config->pace,
 	};
 
@@ -255,7 +290,8 @@ static enum rc_status lead(struct leader *leader, struct rc_error *err)
 	readiness_set(leader->context->readiness, READINESS_LEADER, READINESS_LEADER_THREAD, NULL);
 	if (!mine) {
 		/* The other one speaks for lanes and broker. */
-		readiness_set(leader->context->readiness, READINESS_LANES, READINESS_LEADER_THREAD, NULL);
+		readiness_set(leader->context->readiness, READINESS_LANES, READINESS_LEADER_THREAD,
+			      NULL);
 		return RC_OK;
 	}
 	forget_everything(leader);
@@ -270,7 +306,8 @@ static enum rc_status lead(struct leader *leader, struct rc_error *err)
 	return RC_OK;
 }
 
-/* What was out when we came: once the sink has read what had been reported by then, it goes out again. */
+/* What was out when we came: once the sink has read what had been reported by then, it goes out
+ * again. */
 static enum rc_status take_over(struct leader *leader, struct rc_error *err)
 {
 	enum rc_status status;
@@ -278,7 +315,8 @@ static enum rc_status take_over(struct leader *leader, struct rc_error *err)
 	int64_t again = 0;
 
 	if (rc_clock_mono_ms() < leader->takeover_until_ms) {
-		status = lease_sink_reached(leader->db, leader->generation, leader->ends, (size_t)leader->report_partitions, &reached, err);
+		status = lease_sink_reached(leader->db, leader->generation, leader->ends,
+					    (size_t)leader->report_partitions, &reached, err);
 		if (status != RC_OK || !reached)
 			return status;
 	}
@@ -296,8 +334,9 @@ static void check_ends(struct leader *leader)
 	struct rc_error why;
 	bool behind = false;
 
-	if (leader->producer && leader->generation != 0 && !leader->taking_over &&
-	    read_ends(leader, leader->generation, &behind, &why) == RC_OK && behind) {
+	if (leader->producer && leader->broker_well && leader->generation != 0 &&
+	    !leader->taking_over && read_ends(leader, leader->generation, &behind, &why) == RC_OK &&
+	    behind) {
 		rc_log(RC_LOG_WARN, "broker_forgot", "generation=%d", leader->generation);
 		leader->generation = 0;
 	}
@@ -375,22 +414,28 @@ static void *run(void *arg)
 		wait_ms = FOLLOW_MS;
 		if (status == RC_OK && leader_leads(leader)) {
 			status = work(leader, rung, &busy, &err);
-			wait_ms = busy ? 1 : dispatch_in_flight(leader->dispatch) ? TICK_MS : IDLE_TICK_MS;
+			wait_ms = busy					 ? 1
+				  : dispatch_in_flight(leader->dispatch) ? TICK_MS
+									 : IDLE_TICK_MS;
 			rung = false;
 		}
 		if (status != RC_OK) {
 			db_rollback(leader->db);
 			if (!lost || db_alive(leader->db))
 				rc_log(RC_LOG_WARN, "leader_interrupted", "why=\"%s\"", err.text);
-			readiness_set(context->readiness, READINESS_LEADER, READINESS_LEADER_THREAD, err.text);
+			readiness_set(context->readiness, READINESS_LEADER, READINESS_LEADER_THREAD,
+				      err.text);
 			if (!db_alive(leader->db))
-				readiness_set(context->readiness, READINESS_DATABASE, READINESS_LEADER_THREAD, err.text);
+				readiness_set(context->readiness, READINESS_DATABASE,
+					      READINESS_LEADER_THREAD, err.text);
 			wait_ms = IDLE_TICK_MS;
 			lost = true;
 		} else if (lost) {
 			rc_log(RC_LOG_INFO, "leader_resumed", "leads=%d", leader_leads(leader));
-			readiness_set(context->readiness, READINESS_LEADER, READINESS_LEADER_THREAD, NULL);
-			readiness_set(context->readiness, READINESS_DATABASE, READINESS_LEADER_THREAD, NULL);
+			readiness_set(context->readiness, READINESS_LEADER, READINESS_LEADER_THREAD,
+				      NULL);
+			readiness_set(context->readiness, READINESS_DATABASE,
+				      READINESS_LEADER_THREAD, NULL);
 			lost = false;
 		}
 	} while (true);
@@ -414,7 +459,8 @@ static void leader_free(struct leader *leader)
 	free(leader);
 }
 
-enum rc_status leader_start(const struct context *context, struct leader **ret_leader, struct rc_error *err)
+enum rc_status leader_start(const struct context *context, struct leader **ret_leader,
+			    struct rc_error *err)
 {
 	struct leader *leader = calloc(1, sizeof(*leader));
 	enum rc_status status;
@@ -429,14 +475,17 @@ enum rc_status leader_start(const struct context *context, struct leader **ret_l
 	leader->arena = rc_arena_new(0);
 	leader->cursors = calloc(LEADER_CURSORS_MAX, sizeof(*leader->cursors));
 	status = rc_seal_new(context->config->kafka.message_key, &leader->seal, err);
-	if (status == RC_OK && (!leader->writes || !leader->groups || !leader->arena || !leader->cursors))
+	if (status == RC_OK &&
+	    (!leader->writes || !leader->groups || !leader->arena || !leader->cursors))
 		status = rc_error_set(err, RC_NO_MEMORY, "no memory for the leader");
 	if (status == RC_OK) {
 		forget_everything(leader);
 		status = db_open(context->config->database, "rollcall-leader", 0, &leader->db, err);
 	}
 	if (status == RC_OK && pthread_create(&leader->thread, NULL, run, leader) != 0)
-		status = rc_error_set(err, RC_UNAVAILABLE, "no thread for the leader can be started: raise the limit of processes");
+		status = rc_error_set(
+		    err, RC_UNAVAILABLE,
+		    "no thread for the leader can be started: raise the limit of processes");
 	if (status != RC_OK) {
 		leader_free(leader);
 		return status;

@@ -38,15 +38,18 @@ static enum rc_status settle(struct leader *leader, enum rc_status status, struc
 	return status;
 }
 
-/* ------------------------------------------------------------------------------------------------ look-ups */
+/* ------------------------------------------------------------------------------------------------
+ * look-ups */
 
 /* What others learnt lately need not be asked again. */
-static enum rc_status apply_known(struct leader *leader, const struct db_result *r, int row, bool *ret_applied, struct rc_error *err)
+static enum rc_status apply_known(struct leader *leader, const struct db_result *r, int row,
+				  bool *ret_applied, struct rc_error *err)
 {
 	const struct decide d = decide_with(leader);
 	const struct decide_domain domain = {
 		.job = db_get_int(r, row, TODO_JOB),
-		.class = db_get_bool(r, row, TODO_INTERACTIVE) ? DISPATCH_INTERACTIVE : DISPATCH_BULK,
+		.class =
+		    db_get_bool(r, row, TODO_INTERACTIVE) ? DISPATCH_INTERACTIVE : DISPATCH_BULK,
 		.table_set = db_get_text(r, row, TODO_TABLE_SET),
 		.domain_no = (int32_t)db_get_int(r, row, TODO_DOMAIN_NO),
 		.domain = db_get_text(r, row, TODO_DOMAIN),
@@ -73,20 +76,22 @@ static enum rc_status apply_known(struct leader *leader, const struct db_result 
 
 static bool same_lookup(const struct db_result *r, int a, int b)
 {
-	return db_get_int(r, a, TODO_JOB) == db_get_int(r, b, TODO_JOB) && db_get_int(r, a, TODO_STATE) == db_get_int(r, b, TODO_STATE);
+	return db_get_int(r, a, TODO_JOB) == db_get_int(r, b, TODO_JOB) &&
+	       db_get_int(r, a, TODO_STATE) == db_get_int(r, b, TODO_STATE);
 }
 
-static enum rc_status add_lookup(struct leader *leader, const struct db_result *r, int row, struct rc_buf *nos, uint32_t n,
-				 struct rc_error *err)
+static enum rc_status add_lookup(struct leader *leader, const struct db_result *r, int row,
+				 struct rc_buf *nos, uint32_t n, struct rc_error *err)
 {
 	uint32_t lane;
 
 	if (n == 0 || !leader_any_lane(leader, &lane))
 		return RC_OK;
 	db_array_end(nos);
-	return shards_add_resolve(leader->db, db_get_int(r, row, TODO_JOB),
-				  db_get_bool(r, row, TODO_INTERACTIVE) ? DISPATCH_INTERACTIVE : DISPATCH_BULK, lane, nos, n,
-				  db_get_int(r, row, TODO_STATE) == DOMAIN_TO_RESOLVE_AGAIN, err);
+	return shards_add_resolve(
+	    leader->db, db_get_int(r, row, TODO_JOB),
+	    db_get_bool(r, row, TODO_INTERACTIVE) ? DISPATCH_INTERACTIVE : DISPATCH_BULK, lane, nos,
+	    n, db_get_int(r, row, TODO_STATE) == DOMAIN_TO_RESOLVE_AGAIN, err);
 }
 
 enum rc_status leader_lookups(struct leader *leader, size_t *ret_count, struct rc_error *err)
@@ -113,7 +118,8 @@ enum rc_status leader_lookups(struct leader *leader, size_t *ret_count, struct r
 			n++;
 		}
 		(*ret_count)++;
-		if (status == RC_OK && (n == PLAN_SHARD_MAX || i + 1 == db_rows(r) || !same_lookup(r, i, i + 1))) {
+		if (status == RC_OK &&
+		    (n == PLAN_SHARD_MAX || i + 1 == db_rows(r) || !same_lookup(r, i, i + 1))) {
 			status = add_lookup(leader, r, i, &nos, n, err);
 			rc_buf_clear(&nos);
 			n = 0;
@@ -131,11 +137,13 @@ enum rc_status leader_due(struct leader *leader, int64_t *ret_rows, struct rc_er
 
 	*ret_rows = 0;
 	if (status == RC_OK)
-		status = shards_make_due(leader->db, DUE_AT_ONCE, leader->context->config->time_scale, ret_rows, err);
+		status = shards_make_due(leader->db, DUE_AT_ONCE,
+					 leader->context->config->time_scale, ret_rows, err);
 	return settle(leader, status, err);
 }
 
-/* ------------------------------------------------------------------------------------------------ ends */
+/* ------------------------------------------------------------------------------------------------
+ * ends */
 
 enum rc_status leader_finish_jobs(struct leader *leader, struct rc_error *err)
 {
@@ -153,18 +161,23 @@ enum rc_status leader_finish_jobs(struct leader *leader, struct rc_error *err)
 }
 
 /* All rows of a domain that are still open get `reason`. */
-static enum rc_status close_domain(struct leader *leader, int64_t job, const char *table_set, const char *domain, int64_t first_uid,
-				   int64_t n, const char *provider, enum rc_reason reason, struct rc_error *err)
+static enum rc_status close_domain(struct leader *leader, int64_t job, const char *table_set,
+				   const char *domain, int64_t first_uid, int64_t n,
+				   const char *provider, enum rc_reason reason,
+				   struct rc_error *err)
 {
 	const struct decide d = decide_with(leader);
 	const struct verdict_input in = { .domain = VERDICT_DOMAIN_UNKNOWN,
-					  .provider = rc_providers_find(leader->context->providers, provider) };
+					  .provider = rc_providers_find(leader->context->providers,
+									provider) };
 
-	return decide_rows(&d, table_set, job, domain, first_uid, first_uid + n - 1, false, &in, reason, NULL, err);
+	return decide_rows(&d, table_set, job, domain, first_uid, first_uid + n - 1, false, &in,
+			   reason, NULL, err);
 }
 
 /* The job's time is up: what has no answer gets the cause it waited for, or `deadline`. */
-static enum rc_status close_job(struct leader *leader, int64_t job, const char *table_set, struct rc_error *err)
+static enum rc_status close_job(struct leader *leader, int64_t job, const char *table_set,
+				struct rc_error *err)
 {
 	enum rc_status status = db_begin(leader->db, err);
 	int32_t after = 0;
@@ -180,7 +193,8 @@ static enum rc_status close_job(struct leader *leader, int64_t job, const char *
 		rows = db_rows(r);
 		for (int i = 0; i < rows && status == RC_OK; i++) {
 			after = (int32_t)db_get_int(r, i, 0);
-			status = close_domain(leader, job, table_set, db_get_text(r, i, 1), db_get_int(r, i, 2), db_get_int(r, i, 3),
+			status = close_domain(leader, job, table_set, db_get_text(r, i, 1),
+					      db_get_int(r, i, 2), db_get_int(r, i, 3),
 					      db_get_text(r, i, 4), RC_REASON_DEADLINE, err);
 		}
 		db_result_free(r);
@@ -191,7 +205,8 @@ static enum rc_status close_job(struct leader *leader, int64_t job, const char *
 	return settle(leader, status, err);
 }
 
-static enum rc_status close_held(struct leader *leader, const struct db_result *r, int row, struct rc_error *err)
+static enum rc_status close_held(struct leader *leader, const struct db_result *r, int row,
+				 struct rc_error *err)
 {
 	int64_t job = db_get_int(r, row, 0);
 	enum rc_status status = db_begin(leader->db, err);
@@ -199,8 +214,9 @@ static enum rc_status close_held(struct leader *leader, const struct db_result *
 	if (status == RC_OK)
 		status = progress_drop_domain(leader->db, job, (int32_t)db_get_int(r, row, 2), err);
 	if (status == RC_OK)
-		status = close_domain(leader, job, db_get_text(r, row, 1), db_get_text(r, row, 3), db_get_int(r, row, 4),
-				      db_get_int(r, row, 5), db_get_text(r, row, 6), RC_REASON_HARVEST_GUARD, err);
+		status = close_domain(leader, job, db_get_text(r, row, 1), db_get_text(r, row, 3),
+				      db_get_int(r, row, 4), db_get_int(r, row, 5),
+				      db_get_text(r, row, 6), RC_REASON_HARVEST_GUARD, err);
 	return settle(leader, status, err);
 }
 

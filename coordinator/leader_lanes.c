@@ -13,7 +13,7 @@
 enum {
 	HELLOS_AT_ONCE = 200,
 	HELLO_LANES_MAX = 256,
-	HELLO_AGE_MAX_MS = 10000,  /* an older one says nothing of who is alive now */
+	HELLO_AGE_MAX_MS = 10000, /* an older one says nothing of who is alive now */
 	OFFSET_WAIT_MS = 2000,
 	FORGOTTEN_MS = 24 * 3600 * 1000
 };
@@ -34,8 +34,10 @@ static bool fits(const char *text, size_t size)
 static bool identity_of(const Rollcall__LaneOffer *offer, struct lane_identity *ret)
 {
 	memset(ret, 0, sizeof(*ret));
-	if (!fits(offer->name, sizeof(ret->name)) || !*offer->name || !fits(offer->public_address, sizeof(ret->public_address)) ||
-	    !fits(offer->bind_address, sizeof(ret->bind_address)) || !fits(offer->helo, sizeof(ret->helo)) ||
+	if (!fits(offer->name, sizeof(ret->name)) || !*offer->name ||
+	    !fits(offer->public_address, sizeof(ret->public_address)) ||
+	    !fits(offer->bind_address, sizeof(ret->bind_address)) ||
+	    !fits(offer->helo, sizeof(ret->helo)) ||
 	    !fits(offer->mail_from, sizeof(ret->mail_from)))
 		return false;
 	strcpy(ret->name, offer->name);
@@ -46,35 +48,48 @@ static bool identity_of(const Rollcall__LaneOffer *offer, struct lane_identity *
 	return true;
 }
 
-static enum rc_status lane_add(struct leader *leader, const struct lane_identity *identity, struct lease_lane **ret_lane,
-			       struct rc_error *err)
+static enum rc_status lane_add(struct leader *leader, const struct lane_identity *identity,
+			       struct lease_lane **ret_lane, struct rc_error *err)
 {
-	struct lease_lane *lanes = realloc(leader->lanes, (leader->lane_count + 1) * sizeof(*lanes));
+	struct lease_lane *lanes =
+	    realloc(leader->lanes, (leader->lane_count + 1) * sizeof(*lanes));
 	enum rc_status status;
 	uint32_t number = 0;
 
 	if (!lanes)
 		return rc_error_set(err, RC_NO_MEMORY, "no memory for another lane");
 	leader->lanes = lanes;
-	status = lease_register(leader->db, identity, (uint32_t)leader->shard_partitions, &number, err);
+	status =
+	    lease_register(leader->db, identity, (uint32_t)leader->shard_partitions, &number, err);
 	if (status != RC_OK)
 		return status;
 	memset(&lanes[leader->lane_count], 0, sizeof(*lanes));
 	lanes[leader->lane_count].number = number;
 	lanes[leader->lane_count].identity = *identity;
 	*ret_lane = &lanes[leader->lane_count++];
-	rc_log(RC_LOG_INFO, "lane_registered", "lane=%s number=%u address=%s helo=%s mail_from=%s", identity->name, number,
-	       identity->public_address, identity->helo, identity->mail_from);
+	rc_log(RC_LOG_INFO, "lane_registered", "lane=%s number=%u address=%s helo=%s mail_from=%s",
+	       identity->name, number, identity->public_address, identity->helo,
+	       identity->mail_from);
 	return RC_OK;
 }
 
 /* A new epoch: from the partition's end on, and what was out under the old one goes out again. */
-static enum rc_status grant_anew(struct leader *leader, struct lease_lane *lane, const struct lane_offer *offer, int64_t now_ms,
+static enum rc_status grant_anew(struct leader *leader, struct lease_lane *lane,
+				 const struct lane_offer *offer, int64_t now_ms,
 				 struct rc_error *err)
 {
 	int64_t low, high, again = 0;
-	enum rc_status status = rc_kafka_watermarks(leader->producer, RC_TOPIC_SHARDS, (int32_t)lane->number, OFFSET_WAIT_MS, &low,
-						    &high, err);
+	int32_t partitions;
+	enum rc_status status;
+
+	/* First a question that is given up in time: librdkafka asks for offsets as long as its
+	 * socket time-out lets it. */
+	status = rc_kafka_partitions(leader->producer, RC_TOPIC_SHARDS, OFFSET_WAIT_MS, &partitions,
+				     err);
+	if (status != RC_OK)
+		return status;
+	status = rc_kafka_watermarks(leader->producer, RC_TOPIC_SHARDS, (int32_t)lane->number,
+				     OFFSET_WAIT_MS, &low, &high, err);
 
 	if (status != RC_OK)
 		return status;
@@ -87,18 +102,22 @@ static enum rc_status grant_anew(struct leader *leader, struct lease_lane *lane,
 	lane->lease.confirmed = false;
 	lane->generation = leader->generation;
 	lane->from_offset = high;
-	/* While a new leader still listens for what the old one sent, nothing goes out; then everything does. */
+	/* While a new leader still listens for what the old one sent, nothing goes out; then
+	 * everything does. */
 	status = shards_requeue_lane(leader->db, lane->number, &again, err);
 	if (status != RC_OK)
 		return status;
 	dispatch_forget_lane(leader->dispatch, lane->number);
-	rc_log(RC_LOG_INFO, "lane_granted", "lane=%s number=%u epoch=%" PRIu64 " worker=%s from_offset=%" PRId64 " again=%" PRId64,
+	rc_log(RC_LOG_INFO, "lane_granted",
+	       "lane=%s number=%u epoch=%" PRIu64 " worker=%s from_offset=%" PRId64
+	       " again=%" PRId64,
 	       lane->identity.name, lane->number, lane->lease.epoch, offer->worker, high, again);
 	return RC_OK;
 }
 
-static enum rc_status decide_offer(struct leader *leader, const Rollcall__Hello *hello, const Rollcall__LaneOffer *proto,
-				   Rollcall__LaneGrant *grant, struct rc_error *err)
+static enum rc_status decide_offer(struct leader *leader, const Rollcall__Hello *hello,
+				   const Rollcall__LaneOffer *proto, Rollcall__LaneGrant *grant,
+				   struct rc_error *err)
 {
 	int64_t now_ms = rc_clock_wall_ms();
 	struct lane_offer offer = { .worker = hello->worker,
@@ -114,7 +133,8 @@ static enum rc_status decide_offer(struct leader *leader, const Rollcall__Hello 
 	enum lane_decision decision;
 
 	if (!identity_of(proto, &offer.identity)) {
-		grant->refused = rc_arena_strdup(leader->arena, "its name, address, HELO or MAIL FROM is too long");
+		grant->refused = rc_arena_strdup(
+		    leader->arena, "its name, address, HELO or MAIL FROM is too long");
 		return RC_OK;
 	}
 	lane = lane_named(leader, offer.identity.name);
@@ -128,7 +148,8 @@ static enum rc_status decide_offer(struct leader *leader, const Rollcall__Hello 
 			return status;
 	}
 	if (!lane) {
-		grant->refused = rc_arena_printf(leader->arena, "it is not proved: %.300s", proto->problem);
+		grant->refused =
+		    rc_arena_printf(leader->arena, "it is not proved: %.300s", proto->problem);
 		return RC_OK;
 	}
 	decision = lanes_decide(&lane->identity, &lane->lease, &offer, now_ms, why);
@@ -137,13 +158,14 @@ static enum rc_status decide_offer(struct leader *leader, const Rollcall__Hello 
 	switch (decision) {
 	case LANE_REFUSE:
 		grant->refused = rc_arena_strdup(leader->arena, why);
-		rc_log(RC_LOG_DEBUG, "lane_refused", "lane=%s worker=%s why=\"%s\"", offer.identity.name, offer.worker, why);
+		rc_log(RC_LOG_DEBUG, "lane_refused", "lane=%s worker=%s why=\"%s\"",
+		       offer.identity.name, offer.worker, why);
 		return RC_OK;
 	case LANE_HAND_BACK:
 		lane->lease.returned = true;
 		grant->refused = rc_arena_strdup(leader->arena, why);
-		rc_log(RC_LOG_INFO, "lane_handed_back", "lane=%s worker=%s epoch=%" PRIu64, offer.identity.name, offer.worker,
-		       lane->lease.epoch);
+		rc_log(RC_LOG_INFO, "lane_handed_back", "lane=%s worker=%s epoch=%" PRIu64,
+		       offer.identity.name, offer.worker, lane->lease.epoch);
 		return lease_store(leader->db, lane, err);
 	case LANE_RENEW:
 		lane->lease.granted_at_ms = now_ms;
@@ -155,7 +177,8 @@ static enum rc_status decide_offer(struct leader *leader, const Rollcall__Hello 
 			return status;
 		break;
 	}
-	snprintf(lane->identity.bind_address, sizeof(lane->identity.bind_address), "%s", offer.identity.bind_address);
+	snprintf(lane->identity.bind_address, sizeof(lane->identity.bind_address), "%s",
+		 offer.identity.bind_address);
 	lane->last_seen_ms = now_ms;
 	status = lease_store(leader->db, lane, err);
 	grant->lane = lane->number;
@@ -165,7 +188,8 @@ static enum rc_status decide_offer(struct leader *leader, const Rollcall__Hello 
 	return status;
 }
 
-static enum rc_status answer(struct leader *leader, const Rollcall__Hello *hello, struct rc_error *err)
+static enum rc_status answer(struct leader *leader, const Rollcall__Hello *hello,
+			     struct rc_error *err)
 {
 	Rollcall__Envelope envelope = ROLLCALL__ENVELOPE__INIT;
 	Rollcall__Grant grant = ROLLCALL__GRANT__INIT;
@@ -198,7 +222,8 @@ static enum rc_status answer(struct leader *leader, const Rollcall__Hello *hello
 	envelope.grant = &grant;
 	status = rc_envelope_pack(leader->seal, RC_TOPIC_CONTROL, &envelope, &message, err);
 	if (status == RC_OK)
-		status = rc_kafka_produce(leader->producer, RC_TOPIC_CONTROL, 0, NULL, 0, message.data, message.len, NULL, err);
+		status = rc_kafka_produce(leader->producer, RC_TOPIC_CONTROL, 0, NULL, 0,
+					  message.data, message.len, NULL, err);
 	leader_lanes_refresh(leader);
 out:
 	rc_buf_done(&message);
@@ -209,8 +234,25 @@ static bool worth_an_answer(const Rollcall__Hello *hello)
 {
 	int64_t age_ms = rc_clock_wall_ms() - hello->sent_at_ms;
 
-	return hello->worker && *hello->worker && strlen(hello->worker) < LANES_WORKER_MAX && hello->machine &&
-	       strlen(hello->machine) < LANES_WORKER_MAX && hello->n_lanes <= HELLO_LANES_MAX && age_ms < HELLO_AGE_MAX_MS;
+	return hello->worker && *hello->worker && strlen(hello->worker) < LANES_WORKER_MAX &&
+	       hello->machine && strlen(hello->machine) < LANES_WORKER_MAX &&
+	       hello->n_lanes <= HELLO_LANES_MAX && age_ms < HELLO_AGE_MAX_MS;
+}
+
+/* After a rollback the lanes in memory are those of PostgreSQL again. */
+static enum rc_status reload(struct leader *leader, struct rc_error *err)
+{
+	struct lease_lane *lanes;
+	size_t count;
+	enum rc_status status = lease_load(leader->db, &lanes, &count, err);
+
+	if (status != RC_OK)
+		return status;
+	free(leader->lanes);
+	leader->lanes = lanes;
+	leader->lane_count = count;
+	leader_lanes_refresh(leader);
+	return RC_OK;
 }
 
 enum rc_status leader_hellos(struct leader *leader, struct rc_error *err)
@@ -225,11 +267,20 @@ enum rc_status leader_hellos(struct leader *leader, struct rc_error *err)
 		if (!message)
 			break;
 		rc_arena_reset(leader->arena);
-		if (!message->err && rc_envelope_unpack(leader->seal, RC_TOPIC_CONTROL, message->payload, message->len, &envelope,
-							&why) != RC_OK)
-			rc_log(RC_LOG_WARN, "control_message_skipped", "offset=%" PRId64 " why=\"%s\"", message->offset, why.text);
-		if (envelope && envelope->body_case == ROLLCALL__ENVELOPE__BODY_HELLO && worth_an_answer(envelope->hello))
+		if (!message->err &&
+		    rc_envelope_unpack(leader->seal, RC_TOPIC_CONTROL, message->payload,
+				       message->len, &envelope, &why) != RC_OK)
+			rc_log(RC_LOG_WARN, "control_message_skipped",
+			       "offset=%" PRId64 " why=\"%s\"", message->offset, why.text);
+		if (envelope && envelope->body_case == ROLLCALL__ENVELOPE__BODY_HELLO &&
+		    worth_an_answer(envelope->hello))
 			status = answer(leader, envelope->hello, err);
+		if (status != RC_OK && db_alive(leader->db)) {
+			/* The broker, or a lane: its worker says hello again soon. */
+			rc_log(RC_LOG_WARN, "hello_not_answered", "worker=%s why=\"%s\"",
+			       envelope->hello->worker, err->text);
+			status = reload(leader, err);
+		}
 		rc_envelope_free(envelope);
 		rd_kafka_message_destroy(message);
 	}
@@ -243,13 +294,16 @@ void leader_lanes_refresh(struct leader *leader)
 
 	for (size_t i = 0; i < leader->lane_count; i++) {
 		const struct lease_lane *lane = &leader->lanes[i];
-		bool open = lanes_held(&lane->lease, now_ms) && lane->generation == leader->generation;
+		bool open =
+		    lanes_held(&lane->lease, now_ms) && lane->generation == leader->generation;
 
 		dispatch_lane_open(leader->dispatch, lane->number, open);
 		held += open;
 	}
 	readiness_set(leader->context->readiness, READINESS_LANES, READINESS_LEADER_THREAD,
-		      held ? NULL : "no lane is granted: start a rollcall-worker whose ROLLCALL_LANES name addresses of its machine");
+		      held ? NULL
+			   : "no lane is granted: start a rollcall-worker whose ROLLCALL_LANES "
+			     "name addresses of its machine");
 }
 
 bool leader_any_lane(struct leader *leader, uint32_t *ret_lane)
@@ -257,7 +311,8 @@ bool leader_any_lane(struct leader *leader, uint32_t *ret_lane)
 	int64_t now_ms = rc_clock_wall_ms();
 
 	for (size_t i = 0; i < leader->lane_count; i++) {
-		const struct lease_lane *lane = &leader->lanes[leader->next_lane++ % leader->lane_count];
+		const struct lease_lane *lane =
+		    &leader->lanes[leader->next_lane++ % leader->lane_count];
 
 		if (!lanes_held(&lane->lease, now_ms) || lane->generation != leader->generation)
 			continue;
@@ -276,7 +331,8 @@ enum rc_status leader_holds(struct leader *leader, struct rc_error *err)
 		return status;
 	dispatch_hold_expire(leader->dispatch, rc_clock_wall_ms());
 	for (int i = 0; i < db_rows(r); i++)
-		dispatch_hold(leader->dispatch, (uint32_t)db_get_int(r, i, 0), db_get_text(r, i, 1), db_get_int(r, i, 2));
+		dispatch_hold(leader->dispatch, (uint32_t)db_get_int(r, i, 0), db_get_text(r, i, 1),
+			      db_get_int(r, i, 2));
 	db_result_free(r);
 	return RC_OK;
 }
@@ -295,7 +351,8 @@ enum rc_status leader_lanes_move(struct leader *leader, struct rc_error *err)
 			continue;
 		status = db_begin(leader->db, err);
 		if (status == RC_OK)
-			status = shards_move(leader->db, lane->number, to, silent_ms >= FORGOTTEN_MS, &count, err);
+			status = shards_move(leader->db, lane->number, to,
+					     silent_ms >= FORGOTTEN_MS, &count, err);
 		if (status == RC_OK)
 			status = db_commit(leader->db, err);
 		if (status != RC_OK) {
@@ -304,8 +361,9 @@ enum rc_status leader_lanes_move(struct leader *leader, struct rc_error *err)
 		}
 		if (count > 0) {
 			dispatch_forget_lane(leader->dispatch, lane->number);
-			rc_log(RC_LOG_WARN, "lane_gone", "lane=%s silent_s=%" PRId64 " moved=%" PRId64 " to=%u", lane->identity.name,
-			       silent_ms / 1000, count, to);
+			rc_log(RC_LOG_WARN, "lane_gone",
+			       "lane=%s silent_s=%" PRId64 " moved=%" PRId64 " to=%u",
+			       lane->identity.name, silent_ms / 1000, count, to);
 		}
 	}
 	return status;

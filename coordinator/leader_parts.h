@@ -1,6 +1,7 @@
 /*
- * leader_parts - the leader's inside, shared by its four files only: leader.c (leadership, broker, timing), leader_lanes.c (hellos
- * and grants), leader_send.c (queues, dispatch, messages), leader_jobs.c (look-ups, deadlines, ends). One thread.
+ * leader_parts - the leader's inside, shared by its four files only: leader.c (leadership, broker,
+ * timing), leader_lanes.c (hellos and grants), leader_send.c (queues, dispatch, messages),
+ * leader_jobs.c (look-ups, deadlines, ends). One thread.
  */
 #ifndef COORDINATOR_LEADER_PARTS_H
 #define COORDINATOR_LEADER_PARTS_H
@@ -37,41 +38,43 @@ struct leader {
 	const struct context *context;
 	pthread_t thread;
 	struct db *db;
-	uint64_t db_generation;      /* of the connection that holds the lock; 0: none */
+	uint64_t db_generation; /* of the connection that holds the lock; 0: none */
 	struct writes *writes;
 	struct groups *groups;
-	struct rc_arena *arena;      /* of one sending */
+	struct rc_arena *arena; /* of one sending */
 
 	/* Kafka */
 	struct broker broker;
 	struct rc_seal *seal;
 	rd_kafka_t *producer, *control;
-	int generation;              /* of the broker; 0: not known yet */
+	int generation; /* of the broker; 0: not known yet */
 	char identity[BROKER_IDENTITY_MAX];
 	int32_t shard_partitions, report_partitions;
 	bool broker_well;
-	struct rc_buf unsent;        /* array of shards whose delivery failed */
+	struct rc_buf unsent; /* array of shards whose delivery failed */
 
-	/* What a new leader waits for before it sends again what was out: the sink at these offsets. */
+	/* What a new leader waits for before it sends again what was out: the sink at these
+	 * offsets. */
 	bool taking_over;
 	uint64_t takeover_until_ms;
 	int64_t ends[LEADER_PARTITIONS_MAX];
 
 	struct lease_lane *lanes;
 	size_t lane_count;
-	uint32_t next_lane;          /* for resolve shards */
+	uint32_t next_lane; /* for resolve shards */
 
 	struct dispatch *dispatch;
 	struct cursor *cursors;
 	size_t cursor_count;
 
 	uint64_t bell_seen;
-	uint64_t at_ms[16];           /* monotonic: when each chore was done last */
+	uint64_t at_ms[16]; /* monotonic: when each chore was done last */
 };
 
 static inline bool leader_leads(const struct leader *leader)
 {
-	return leader->db_generation != 0 && db_alive(leader->db) && db_generation(leader->db) == leader->db_generation;
+	return leader->db_generation != 0 && db_alive(leader->db) &&
+	       db_generation(leader->db) == leader->db_generation;
 }
 
 /* leader_lanes.c */
@@ -88,14 +91,17 @@ bool leader_any_lane(struct leader *leader, uint32_t *ret_lane);
 
 /* leader_send.c */
 enum rc_status leader_refill(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
-enum rc_status leader_dispatch(struct leader *leader, size_t *ret_sent, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status leader_dispatch(struct leader *leader, size_t *ret_sent,
+			       struct rc_error *err) RC_MUST_CHECK;
 enum rc_status leader_landed(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
 enum rc_status leader_heal(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
 enum rc_status leader_unsend(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
 
 /* leader_jobs.c */
-enum rc_status leader_lookups(struct leader *leader, size_t *ret_count, struct rc_error *err) RC_MUST_CHECK;
-enum rc_status leader_due(struct leader *leader, int64_t *ret_rows, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status leader_lookups(struct leader *leader, size_t *ret_count,
+			      struct rc_error *err) RC_MUST_CHECK;
+enum rc_status leader_due(struct leader *leader, int64_t *ret_rows,
+			  struct rc_error *err) RC_MUST_CHECK;
 enum rc_status leader_finish_jobs(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
 enum rc_status leader_sweep(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
 

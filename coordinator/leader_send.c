@@ -12,16 +12,18 @@
 #include "coordinator/store/shards.h"
 
 enum {
-	LOW_WATER = 96,            /* queued shards of one lane, job and class below which more are read */
+	LOW_WATER = 96, /* queued shards of one lane, job and class below which more are read */
 	PAGE = 160,
 	PAGES_AT_ONCE = 4,
-	SEND_AT_ONCE = 256,        /* shards of one transaction */
+	SEND_AT_ONCE = 256, /* shards of one transaction */
 	CONTROL_FRESH_S = 7 * 86400,
 	CONTROL_FRESH_INCONSISTENT_S = 600,
-	CAP_MINUTES = 4            /* of a group's rate: what may be in flight so that it ends within a shard's life */
+	CAP_MINUTES =
+	    4 /* of a group's rate: what may be in flight so that it ends within a shard's life */
 };
 
-/* ------------------------------------------------------------------------------------------------ refilling */
+/* ------------------------------------------------------------------------------------------------
+ * refilling */
 
 static struct cursor *cursor_of(struct leader *leader, uint32_t lane, int64_t job, int class)
 {
@@ -64,14 +66,18 @@ static void cap_group(struct leader *leader, const char *group, const char *prov
 	if (!p)
 		p = rc_providers_default(leader->context->providers);
 	recipients = (uint64_t)p->recipients_per_minute * CAP_MINUTES * (p->lanes ? p->lanes : 1);
-	dispatch_group_cap(leader->dispatch, group, p->connections, recipients == 0 || recipients > 1000000 ? 1000000 : (uint32_t)recipients);
+	dispatch_group_cap(leader->dispatch, group, p->connections,
+			   recipients == 0 || recipients > 1000000 ? 1000000
+								   : (uint32_t)recipients);
 }
 
 /* One page behind the cursor. *ret_end: the queue's end was reached, the next page is its first. */
-static enum rc_status refill_page(struct leader *leader, struct cursor *c, int32_t tenant, bool *ret_end, struct rc_error *err)
+static enum rc_status refill_page(struct leader *leader, struct cursor *c, int32_t tenant,
+				  bool *ret_end, struct rc_error *err)
 {
 	struct db_result *r;
-	enum rc_status status = shards_page(leader->db, c->lane, c->job, c->class, c->group, c->id, PAGE, &r, err);
+	enum rc_status status =
+	    shards_page(leader->db, c->lane, c->job, c->class, c->group, c->id, PAGE, &r, err);
 	int rows;
 
 	if (status != RC_OK)
@@ -86,7 +92,8 @@ static enum rc_status refill_page(struct leader *leader, struct cursor *c, int32
 						      .class = (enum dispatch_class)c->class,
 						      .cost = (uint32_t)db_get_int(r, i, QUEUED_N),
 						      .group = group,
-						      .urgent_at_ms = db_get_int(r, i, QUEUED_URGENT) };
+						      .urgent_at_ms =
+							  db_get_int(r, i, QUEUED_URGENT) };
 		bool taken;
 
 		if (!dispatch_add(leader->dispatch, &shard, &taken)) {
@@ -98,7 +105,8 @@ static enum rc_status refill_page(struct leader *leader, struct cursor *c, int32
 		snprintf(c->group, sizeof(c->group), "%s", group);
 		c->id = shard.id;
 		/* The rest of this group would only stand before the others. */
-		if (!taken && dispatch_crowded(leader->dispatch, c->lane, c->job, (enum dispatch_class)c->class, group)) {
+		if (!taken && dispatch_crowded(leader->dispatch, c->lane, c->job,
+					       (enum dispatch_class)c->class, group)) {
 			c->id = INT64_MAX;
 			db_result_free(r);
 			*ret_end = false;
@@ -128,26 +136,30 @@ enum rc_status leader_refill(struct leader *leader, struct rc_error *err)
 		struct cursor *c;
 		bool end = false;
 
-		if (!dispatch_lane_room(leader->dispatch, lane) || class < 0 || class >= DISPATCH_CLASSES)
+		if (!dispatch_lane_room(leader->dispatch, lane) || class < 0 ||
+		    class >= DISPATCH_CLASSES)
 			continue;
 		c = cursor_of(leader, lane, job, class);
 		for (int page = 0; page < PAGES_AT_ONCE && !end && status == RC_OK &&
-				   dispatch_queued(leader->dispatch, lane, job, (enum dispatch_class)class) < LOW_WATER;
+				   dispatch_queued(leader->dispatch, lane, job,
+						   (enum dispatch_class) class) < LOW_WATER;
 		     page++)
-			status = refill_page(leader, c, (int32_t)db_get_int(queues, i, QUEUE_TENANT), &end, err);
+			status = refill_page(
+			    leader, c, (int32_t)db_get_int(queues, i, QUEUE_TENANT), &end, err);
 	}
 	db_result_free(queues);
 	return status;
 }
 
-/* ------------------------------------------------------------------------------------------------ messages */
+/* ------------------------------------------------------------------------------------------------
+ * messages */
 
 /* A shard on its way to Kafka. */
 struct outgoing {
 	uint64_t id;
 	uint32_t lane;
 	Rollcall__Shard shard;
-	Rollcall__Resolution *resolution;  /* whose MX list `shard` borrows; may be NULL */
+	Rollcall__Resolution *resolution; /* whose MX list `shard` borrows; may be NULL */
 };
 
 static bool ascii(const char *text, size_t len)
@@ -158,7 +170,8 @@ static bool ascii(const char *text, size_t len)
 	return true;
 }
 
-static bool recipient_add(struct leader *leader, struct outgoing *out, const struct db_result *r, int row)
+static bool recipient_add(struct leader *leader, struct outgoing *out, const struct db_result *r,
+			  int row)
 {
 	size_t len = db_get_len(r, row, RECIPIENT_LOCAL);
 	Rollcall__Recipient *recipient;
@@ -166,13 +179,15 @@ static bool recipient_add(struct leader *leader, struct outgoing *out, const str
 	if (out->shard.n_recipients == PLAN_SHARD_MAX)
 		return true;
 	if (!out->shard.recipients)
-		out->shard.recipients = rc_arena_alloc(leader->arena, PLAN_SHARD_MAX * sizeof(*out->shard.recipients));
+		out->shard.recipients =
+		    rc_arena_alloc(leader->arena, PLAN_SHARD_MAX * sizeof(*out->shard.recipients));
 	recipient = rc_arena_alloc(leader->arena, sizeof(*recipient));
 	if (!recipient || !out->shard.recipients)
 		return false;
 	rollcall__recipient__init(recipient);
 	recipient->uid = (uint64_t)db_get_int(r, row, RECIPIENT_UID);
-	recipient->local.data = (uint8_t *)rc_arena_strndup(leader->arena, db_get_text(r, row, RECIPIENT_LOCAL), len);
+	recipient->local.data =
+	    (uint8_t *)rc_arena_strndup(leader->arena, db_get_text(r, row, RECIPIENT_LOCAL), len);
 	recipient->local.len = len;
 	recipient->attempt = (uint32_t)db_get_int(r, row, RECIPIENT_ATTEMPT);
 	recipient->smtputf8 = !ascii(db_get_text(r, row, RECIPIENT_LOCAL), len);
@@ -187,7 +202,8 @@ static bool domain_add(struct leader *leader, struct outgoing *out, const char *
 	if (out->shard.n_domains == PLAN_SHARD_MAX)
 		return true;
 	if (!out->shard.domains)
-		out->shard.domains = rc_arena_alloc(leader->arena, PLAN_SHARD_MAX * sizeof(*out->shard.domains));
+		out->shard.domains =
+		    rc_arena_alloc(leader->arena, PLAN_SHARD_MAX * sizeof(*out->shard.domains));
 	if (!out->shard.domains)
 		return false;
 	out->shard.domains[out->shard.n_domains] = rc_arena_strdup(leader->arena, domain);
@@ -218,18 +234,22 @@ static Rollcall__Budget *budget_of(struct leader *leader, const struct rc_provid
 	return budget;
 }
 
-static Rollcall__ControlNeed control_of(const struct db_result *r, int row, const struct rc_provider *p)
+static Rollcall__ControlNeed control_of(const struct db_result *r, int row,
+					const struct rc_provider *p)
 {
 	int control = (int)db_get_int(r, row, SENT_CONTROL);
 	int64_t age_s = db_get_int(r, row, SENT_CONTROL_AGE_S);
 	bool same_lane = db_get_int(r, row, SENT_CONTROL_LANE) == db_get_int(r, row, SENT_LANE);
 
-	if (db_get_bool(r, row, SENT_NEED_CONTROL) || (control != VERDICT_CONTROL_REFUSED && control != VERDICT_CONTROL_ACCEPTED))
+	if (db_get_bool(r, row, SENT_NEED_CONTROL) ||
+	    (control != VERDICT_CONTROL_REFUSED && control != VERDICT_CONTROL_ACCEPTED))
 		return ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED;
 	if (p->honesty == RC_INCONSISTENT)
-		return same_lane && age_s < CONTROL_FRESH_INCONSISTENT_S ? ROLLCALL__CONTROL_NEED__CONTROL_NEED_NONE
-									 : ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED;
-	return age_s < CONTROL_FRESH_S ? ROLLCALL__CONTROL_NEED__CONTROL_NEED_NONE : ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED;
+		return same_lane && age_s < CONTROL_FRESH_INCONSISTENT_S
+			   ? ROLLCALL__CONTROL_NEED__CONTROL_NEED_NONE
+			   : ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED;
+	return age_s < CONTROL_FRESH_S ? ROLLCALL__CONTROL_NEED__CONTROL_NEED_NONE
+				       : ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED;
 }
 
 /* The MX set found by the look-up. */
@@ -241,9 +261,11 @@ static void set_mx(Rollcall__Shard *shard, Rollcall__Resolution *resolution)
 }
 
 /* Everything of the message but its recipients or domains. Strings stay in `r`. */
-static bool outgoing_init(struct leader *leader, struct outgoing *out, const struct db_result *r, int row)
+static bool outgoing_init(struct leader *leader, struct outgoing *out, const struct db_result *r,
+			  int row)
 {
-	const struct rc_provider *p = rc_providers_find(leader->context->providers, db_get_text(r, row, SENT_PROVIDER));
+	const struct rc_provider *p =
+	    rc_providers_find(leader->context->providers, db_get_text(r, row, SENT_PROVIDER));
 	Rollcall__Shard *shard = &out->shard;
 	Rollcall__Resolution *resolution;
 	const uint8_t *body;
@@ -269,7 +291,8 @@ static bool outgoing_init(struct leader *leader, struct outgoing *out, const str
 	shard->mx_host = (char *)(uintptr_t)db_get_text(r, row, SENT_MX_HOST);
 	shard->mx_address = (char *)(uintptr_t)db_get_text(r, row, SENT_MX_ADDRESS);
 	shard->control_local = (char *)(uintptr_t)db_get_text(r, row, SENT_CONTROL_LOCAL);
-	shard->control = *shard->control_local ? ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED : control_of(r, row, p);
+	shard->control = *shard->control_local ? ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED
+					       : control_of(r, row, p);
 	shard->budget = budget_of(leader, p);
 	shard->ask_postmaster = true;
 	body = db_get_bytes(r, row, SENT_RESOLUTION, &len);
@@ -308,8 +331,8 @@ static int by_id(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
-static enum rc_status load_rows(struct leader *leader, const struct db_result *sent, struct outgoing *list, size_t n,
-				struct rc_error *err)
+static enum rc_status load_rows(struct leader *leader, const struct db_result *sent,
+				struct outgoing *list, size_t n, struct rc_error *err)
 {
 	enum rc_status status = RC_OK;
 	struct db_result *r;
@@ -323,7 +346,9 @@ static enum rc_status load_rows(struct leader *leader, const struct db_result *s
 		int i;
 
 		rc_buf_clear(&ids);
-		for (i = from; i < db_rows(sent) && strcmp(db_get_text(sent, i, SENT_TABLE_SET), set) == 0; i++)
+		for (i = from;
+		     i < db_rows(sent) && strcmp(db_get_text(sent, i, SENT_TABLE_SET), set) == 0;
+		     i++)
 			db_array_int(&ids, db_get_int(sent, i, SENT_ID));
 		db_array_end(&ids);
 		from = i;
@@ -331,7 +356,8 @@ static enum rc_status load_rows(struct leader *leader, const struct db_result *s
 		if (status != RC_OK)
 			break;
 		for (i = 0; i < db_rows(r) && status == RC_OK; i++) {
-			struct outgoing *out = outgoing_find(list, n, (uint64_t)db_get_int(r, i, RECIPIENT_SHARD));
+			struct outgoing *out =
+			    outgoing_find(list, n, (uint64_t)db_get_int(r, i, RECIPIENT_SHARD));
 
 			if (out && !recipient_add(leader, out, r, i))
 				status = rc_error_set(err, RC_NO_MEMORY, "no memory for a shard");
@@ -342,7 +368,8 @@ static enum rc_status load_rows(struct leader *leader, const struct db_result *s
 		if (status != RC_OK)
 			break;
 		for (i = 0; i < db_rows(r) && status == RC_OK; i++) {
-			struct outgoing *out = outgoing_find(list, n, (uint64_t)db_get_int(r, i, 0));
+			struct outgoing *out =
+			    outgoing_find(list, n, (uint64_t)db_get_int(r, i, 0));
 
 			if (out && !domain_add(leader, out, db_get_text(r, i, 1)))
 				status = rc_error_set(err, RC_NO_MEMORY, "no memory for a shard");
@@ -364,15 +391,17 @@ static enum rc_status publish(struct leader *leader, struct outgoing *out, struc
 	envelope.shard = &out->shard;
 	status = rc_envelope_pack(leader->seal, RC_TOPIC_SHARDS, &envelope, &message, err);
 	if (status == RC_OK)
-		status = rc_kafka_produce(leader->producer, RC_TOPIC_SHARDS, (int32_t)out->lane, NULL, 0, message.data, message.len,
-					  (void *)(uintptr_t)out->id, err);
+		status =
+		    rc_kafka_produce(leader->producer, RC_TOPIC_SHARDS, (int32_t)out->lane, NULL, 0,
+				     message.data, message.len, (void *)(uintptr_t)out->id, err);
 	rc_buf_done(&message);
 	return status;
 }
 
 /* Marks the picked ones as sent, reads what goes into them, commits, and only then publishes. */
-static enum rc_status send_picked(struct leader *leader, const struct rc_buf *ids, const struct rc_buf *epochs, size_t *ret_sent,
-			   struct rc_error *err)
+static enum rc_status send_picked(struct leader *leader, const struct rc_buf *ids,
+				  const struct rc_buf *epochs, size_t *ret_sent,
+				  struct rc_error *err)
 {
 	struct outgoing *list = NULL;
 	struct db_result *r = NULL;
@@ -420,7 +449,8 @@ static enum rc_status send_picked(struct leader *leader, const struct rc_buf *id
 			continue;
 		}
 		if (publish(leader, &list[i], &why) != RC_OK) {
-			rc_log(RC_LOG_WARN, "shard_not_published", "shard=%" PRIu64 " why=\"%s\"", list[i].id, why.text);
+			rc_log(RC_LOG_WARN, "shard_not_published", "shard=%" PRIu64 " why=\"%s\"",
+			       list[i].id, why.text);
 			db_array_int(&leader->unsent, (int64_t)list[i].id);
 			dispatch_forget(leader->dispatch, list[i].id);
 			continue;
@@ -449,7 +479,8 @@ enum rc_status leader_dispatch(struct leader *leader, size_t *ret_sent, struct r
 		any = false;
 		/* In turns, so that no lane waits for another's window to fill. */
 		for (size_t i = 0; i < leader->lane_count && picked < SEND_AT_ONCE; i++) {
-			if (!dispatch_pick(leader->dispatch, leader->lanes[i].number, rc_clock_wall_ms(), &shard))
+			if (!dispatch_pick(leader->dispatch, leader->lanes[i].number,
+					   rc_clock_wall_ms(), &shard))
 				continue;
 			db_array_int(&ids, (int64_t)shard.id);
 			db_array_int(&epochs, (int64_t)leader->lanes[i].lease.epoch);
@@ -467,7 +498,8 @@ enum rc_status leader_dispatch(struct leader *leader, size_t *ret_sent, struct r
 	return status;
 }
 
-/* ------------------------------------------------------------------------------------------------ coming back */
+/* ------------------------------------------------------------------------------------------------
+ * coming back */
 
 enum rc_status leader_landed(struct leader *leader, struct rc_error *err)
 {

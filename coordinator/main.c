@@ -1,8 +1,9 @@
 /*
  * rollcall-coordinator - serves the API, plans lists, sends shards, keeps results.
  *
- * `rollcall-coordinator` serves until SIGTERM or SIGINT; `migrate` brings the schema up and ends; `key` makes an API key,
- * prints it once and ends. What is wrong at start is one sentence and exit status 1; a wrong option is 2.
+ * `rollcall-coordinator` serves until SIGTERM or SIGINT; `migrate` brings the schema up and ends;
+ * `key` makes an API key, prints it once and ends. What is wrong at start is one sentence and exit
+ * status 1; a wrong option is 2.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -28,9 +29,10 @@
 #include "coordinator/store/keys.h"
 #include "coordinator/store/migrate.h"
 
-enum { EXIT_WRONG = 1, EXIT_USAGE = 2 };
+enum { EXIT_WRONG = 1, EXIT_USAGE = 2, STOP_MAX_MS = 2500 };
 
-static const char usage[] = "rollcall-coordinator [OPTIONS] [migrate | key --role read|submit|admin [--name NAME]]";
+static const char usage[] =
+    "rollcall-coordinator [OPTIONS] [migrate | key --role read|submit|admin [--name NAME]]";
 
 /* What `key` takes besides the options of the service. */
 struct key_request {
@@ -50,7 +52,8 @@ static int say(const char *format, ...)
 	return EXIT_WRONG;
 }
 
-/* ------------------------------------------------------------------------------------------------ rules */
+/* ------------------------------------------------------------------------------------------------
+ * rules */
 
 /* Installed: PREFIX/bin beside PREFIX/share. In a build: build/PRESET/bin in the source tree. */
 static void find_rules(const struct config *config, char out[PATH_MAX])
@@ -76,7 +79,8 @@ static void find_rules(const struct config *config, char out[PATH_MAX])
 	}
 }
 
-static enum rc_status context_load(struct context *context, const struct config *config, struct rc_error *err)
+static enum rc_status context_load(struct context *context, const struct config *config,
+				   struct rc_error *err)
 {
 	char rules[PATH_MAX];
 	enum rc_status status;
@@ -91,14 +95,16 @@ static enum rc_status context_load(struct context *context, const struct config 
 	if (status == RC_OK)
 		status = lists_load(rules, &context->lists, err);
 	if (status == RC_OK)
-		status = schedule_parse(config->retry_schedule, (uint32_t)config->time_scale, &context->schedule, err);
+		status = schedule_parse(config->retry_schedule, (uint32_t)config->time_scale,
+					&context->schedule, err);
 	if (status != RC_OK)
 		return status;
 	context->planner_bell = bell_new();
 	context->leader_bell = bell_new();
 	context->sink_bell = bell_new();
 	context->readiness = readiness_new();
-	if (!context->planner_bell || !context->leader_bell || !context->sink_bell || !context->readiness)
+	if (!context->planner_bell || !context->leader_bell || !context->sink_bell ||
+	    !context->readiness)
 		return rc_error_set(err, RC_NO_MEMORY, "no memory to start with");
 	return RC_OK;
 }
@@ -115,7 +121,8 @@ static void context_free(struct context *context)
 	rc_rules_free(context->rules);
 }
 
-/* ------------------------------------------------------------------------------------------------ start */
+/* ------------------------------------------------------------------------------------------------
+ * start */
 
 /* By rename, so that nobody reads half of it. */
 static enum rc_status write_file(const char *path, const char *line, struct rc_error *err)
@@ -125,8 +132,11 @@ static enum rc_status write_file(const char *path, const char *line, struct rc_e
 
 	snprintf(next, sizeof(next), "%s.new", path);
 	file = fopen(next, "we");
-	if (!file || fprintf(file, "%s\n", line) < 0 || fclose(file) != 0 || rename(next, path) != 0)
-		return rc_error_set(err, RC_DENIED, "%s cannot be written: %s; check ROLLCALL_URL_FILE", path, strerror(errno));
+	if (!file || fprintf(file, "%s\n", line) < 0 || fclose(file) != 0 ||
+	    rename(next, path) != 0)
+		return rc_error_set(err, RC_DENIED,
+				    "%s cannot be written: %s; check ROLLCALL_URL_FILE", path,
+				    strerror(errno));
 	return RC_OK;
 }
 
@@ -144,15 +154,21 @@ static enum rc_status wait_for_broker(const struct config *config, struct rc_err
 
 		status = broker_look(&broker, now_ms, &changed, err);
 		if (status == RC_OK)
-			status = rc_kafka_reachable(&broker.settings, left_ms < 100 ? 100 : left_ms > 2000 ? 2000 : left_ms, err);
+			status = rc_kafka_reachable(&broker.settings,
+						    left_ms < 100    ? 100
+						    : left_ms > 2000 ? 2000
+								     : left_ms,
+						    err);
 		if (status != RC_UNAVAILABLE || rc_clock_mono_ms() >= end_ms)
 			break;
 		usleep(100000);
 	}
 	if (status == RC_OK)
 		return RC_OK;
-	return rc_error_set(err, status, "%.600s; check ROLLCALL_BROKERS (--brokers, now %.200s) and that a broker runs there", err->text,
-			    config->kafka.brokers);
+	return rc_error_set(
+	    err, status,
+	    "%.600s; check ROLLCALL_BROKERS (--brokers, now %.200s) and that a broker runs there",
+	    err->text, config->kafka.brokers);
 }
 
 static enum rc_status prepare_database(const struct context *context, struct rc_error *err)
@@ -162,7 +178,8 @@ static enum rc_status prepare_database(const struct context *context, struct rc_
 	struct db *db;
 	int applied = 0;
 
-	status = db_open(config->database, "rollcall-coordinator", config->database_wait_ms, &db, err);
+	status =
+	    db_open(config->database, "rollcall-coordinator", config->database_wait_ms, &db, err);
 	if (status != RC_OK)
 		return status;
 	status = migrate_up(db, &applied, err);
@@ -170,7 +187,8 @@ static enum rc_status prepare_database(const struct context *context, struct rc_
 		status = keys_first(db, config->key_file, err);
 	db_close(db);
 	if (status == RC_OK && applied > 0)
-		rc_log(RC_LOG_INFO, "schema_migrated", "steps=%d version=%d", applied, migrate_known());
+		rc_log(RC_LOG_INFO, "schema_migrated", "steps=%d version=%d", applied,
+		       migrate_known());
 	if (status == RC_OK)
 		readiness_set(context->readiness, READINESS_SCHEMA, READINESS_MAIN, NULL);
 	return status;
@@ -208,6 +226,22 @@ static bool on_piece(void *ctx, int piece, const char **ret_name, char ret_lacks
 	return true;
 }
 
+/* PostgreSQL has everything that counts: what hangs on a broker that is gone need not end in order.
+ */
+static void *give_up(void *exit_status)
+{
+	usleep(STOP_MAX_MS * 1000);
+	_exit((int)(intptr_t)exit_status);
+}
+
+static void stop_within_limits(int exit_status)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, give_up, (void *)(intptr_t)exit_status) == 0)
+		pthread_detach(thread);
+}
+
 static int serve(const struct config *config)
 {
 	struct context context = { 0 };
@@ -228,7 +262,8 @@ static int serve(const struct config *config)
 
 	status = context_load(&context, config, &err);
 	if (status == RC_OK) {
-		/* The port first: it costs nothing to ask for, and /readyz can say what the rest waits for. */
+		/* The port first: it costs nothing to ask for, and /readyz can say what the rest
+		 * waits for. */
 		const struct http_server_params params = { .listen = config->listen,
 							   .database = config->database,
 							   .ctx = &context,
@@ -260,6 +295,7 @@ static int serve(const struct config *config)
 		wait_for_signal(&signals);
 	else
 		say("%s", err.text);
+	stop_within_limits(status == RC_OK ? 0 : EXIT_WRONG);
 	if (context.readiness) {
 		bell_stop(context.planner_bell);
 		bell_stop(context.leader_bell);
@@ -273,7 +309,8 @@ static int serve(const struct config *config)
 	return status == RC_OK ? 0 : EXIT_WRONG;
 }
 
-/* ------------------------------------------------------------------------------------------------ commands */
+/* ------------------------------------------------------------------------------------------------
+ * commands */
 
 static int migrate(const struct config *config)
 {
@@ -281,14 +318,16 @@ static int migrate(const struct config *config)
 	struct db *db;
 	int applied = 0;
 
-	if (db_open(config->database, "rollcall-migrate", config->database_wait_ms, &db, &err) != RC_OK)
+	if (db_open(config->database, "rollcall-migrate", config->database_wait_ms, &db, &err) !=
+	    RC_OK)
 		return say("%s", err.text);
 	if (migrate_up(db, &applied, &err) != RC_OK) {
 		db_close(db);
 		return say("%s", err.text);
 	}
 	db_close(db);
-	printf("schema version %d, %d step%s made now\n", migrate_known(), applied, applied == 1 ? "" : "s");
+	printf("schema version %d, %d step%s made now\n", migrate_known(), applied,
+	       applied == 1 ? "" : "s");
 	return 0;
 }
 
@@ -307,7 +346,8 @@ static int make_key(const struct config *config, const struct key_request *reque
 		return say("%s", err.text);
 	status = migrate_up(db, NULL, &err);
 	if (status == RC_OK)
-		status = keys_create(db, request->tenant ? request->tenant : "default", request->client, key_role_find(request->role),
+		status = keys_create(db, request->tenant ? request->tenant : "default",
+				     request->client, key_role_find(request->role),
 				     request->name ? request->name : "", 0, key, &err);
 	db_close(db);
 	if (status != RC_OK)
@@ -316,13 +356,16 @@ static int make_key(const struct config *config, const struct key_request *reque
 	return 0;
 }
 
-/* Takes --role, --name, --tenant and --client out of argv: they are the command's, not the service's. */
+/* Takes --role, --name, --tenant and --client out of argv: they are the command's, not the
+ * service's. */
 static int take_key_flags(int argc, char **argv, struct key_request *request)
 {
 	const struct {
 		const char *flag;
 		const char **value;
-	} flags[] = { { "--role", &request->role }, { "--name", &request->name }, { "--tenant", &request->tenant },
+	} flags[] = { { "--role", &request->role },
+		      { "--name", &request->name },
+		      { "--tenant", &request->tenant },
 		      { "--client", &request->client } };
 	int kept = 1;
 	bool is_key = false;
@@ -337,9 +380,12 @@ static int take_key_flags(int argc, char **argv, struct key_request *request)
 		for (size_t k = 0; k < sizeof(flags) / sizeof(*flags) && !taken; k++) {
 			size_t len = strlen(flags[k].flag);
 
-			if (strncmp(argv[i], flags[k].flag, len) != 0 || (argv[i][len] != '\0' && argv[i][len] != '='))
+			if (strncmp(argv[i], flags[k].flag, len) != 0 ||
+			    (argv[i][len] != '\0' && argv[i][len] != '='))
 				continue;
-			*flags[k].value = argv[i][len] == '=' ? argv[i] + len + 1 : i + 1 < argc ? argv[++i] : "";
+			*flags[k].value = argv[i][len] == '=' ? argv[i] + len + 1
+					  : i + 1 < argc      ? argv[++i]
+							      : "";
 			taken = true;
 		}
 		if (!taken)
@@ -360,7 +406,8 @@ int main(int argc, char **argv)
 	int rest, exit_status;
 
 	argc = take_key_flags(argc, argv, &key);
-	status = rc_options_parse(config_table, "rollcall-coordinator", usage, argc, argv, &config, &options, &rest, &err);
+	status = rc_options_parse(config_table, "rollcall-coordinator", usage, argc, argv, &config,
+				  &options, &rest, &err);
 	if (status == RC_CONFLICT) {
 		rc_options_free(options);
 		return 0;
@@ -370,7 +417,8 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (rc_log_level_parse(config.log_level, &level) != 0) {
-		say("--log-level is %s: it takes debug, info, warn or error (ROLLCALL_LOG_LEVEL)", config.log_level);
+		say("--log-level is %s: it takes debug, info, warn or error (ROLLCALL_LOG_LEVEL)",
+		    config.log_level);
 		rc_options_free(options);
 		return EXIT_USAGE;
 	}

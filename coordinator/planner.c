@@ -40,7 +40,8 @@ static void choose(void *arg, int32_t domain_no, const char *domain, int64_t fir
 	struct chosen *chosen = arg;
 
 	chosen->last = domain_no;
-	if (!lists_is_disposable(chosen->context->lists, domain) && !lists_do_not_probe(chosen->context->lists, domain, NULL, NULL))
+	if (!lists_is_disposable(chosen->context->lists, domain) &&
+	    !lists_do_not_probe(chosen->context->lists, domain, NULL, NULL))
 		return;
 	chosen->of[chosen->count].no = domain_no;
 	chosen->of[chosen->count].first_uid = first_uid;
@@ -49,10 +50,14 @@ static void choose(void *arg, int32_t domain_no, const char *domain, int64_t fir
 	chosen->count++;
 }
 
-static enum rc_status decide_listed(struct planner *planner, const struct plan_job *job, struct rc_error *err)
+static enum rc_status decide_listed(struct planner *planner, const struct plan_job *job,
+				    struct rc_error *err)
 {
-	const struct decide d = { .context = planner->context, .db = planner->db, .writes = planner->writes,
-				  .counter = PLAN_COUNTER, .now_ms = rc_clock_wall_ms() };
+	const struct decide d = { .context = planner->context,
+				  .db = planner->db,
+				  .writes = planner->writes,
+				  .counter = PLAN_COUNTER,
+				  .now_ms = rc_clock_wall_ms() };
 	struct chosen *chosen = calloc(1, sizeof(*chosen));
 	enum rc_status status = RC_OK;
 	int seen = DOMAIN_PAGE;
@@ -62,18 +67,25 @@ static enum rc_status decide_listed(struct planner *planner, const struct plan_j
 	chosen->context = planner->context;
 	for (; status == RC_OK && seen == DOMAIN_PAGE;) {
 		chosen->count = 0;
-		status = plan_domains(planner->db, job->id, chosen->last, DOMAIN_PAGE, choose, chosen, &seen, err);
+		status = plan_domains(planner->db, job->id, chosen->last, DOMAIN_PAGE, choose,
+				      chosen, &seen, err);
 		for (size_t i = 0; i < chosen->count && status == RC_OK; i++) {
 			const struct verdict_input in = {
-				.disposable = lists_is_disposable(planner->context->lists, chosen->of[i].domain),
-				.do_not_probe = lists_do_not_probe(planner->context->lists, chosen->of[i].domain, NULL, NULL),
+				.disposable = lists_is_disposable(planner->context->lists,
+								  chosen->of[i].domain),
+				.do_not_probe = lists_do_not_probe(
+				    planner->context->lists, chosen->of[i].domain, NULL, NULL),
 			};
-			const struct write_domain write = { .job = job->id, .domain_no = chosen->of[i].no, .state = DOMAIN_DECIDED,
+			const struct write_domain write = { .job = job->id,
+							    .domain_no = chosen->of[i].no,
+							    .state = DOMAIN_DECIDED,
 							    .lane = -1 };
 
 			writes_domain(planner->writes, &write);
-			status = decide_rows(&d, job->table_set, job->id, chosen->of[i].domain, chosen->of[i].first_uid,
-					     chosen->of[i].first_uid + chosen->of[i].n - 1, false, &in, RC_REASON_DO_NOT_PROBE, NULL, err);
+			status = decide_rows(&d, job->table_set, job->id, chosen->of[i].domain,
+					     chosen->of[i].first_uid,
+					     chosen->of[i].first_uid + chosen->of[i].n - 1, false,
+					     &in, RC_REASON_DO_NOT_PROBE, NULL, err);
 		}
 	}
 	if (status == RC_OK)
@@ -112,7 +124,9 @@ static enum rc_status plan_one(struct planner *planner, int64_t *ret_job, struct
 		db_rollback(planner->db);
 		return status;
 	}
-	rc_log(RC_LOG_INFO, "job_planned", "job=%" PRId64 " rows=%" PRId64 " items=%" PRId64 " domains=%" PRId64 " took_ms=%" PRIu64,
+	rc_log(RC_LOG_INFO, "job_planned",
+	       "job=%" PRId64 " rows=%" PRId64 " items=%" PRId64 " domains=%" PRId64
+	       " took_ms=%" PRIu64,
 	       job.id, job.rows, job.items, job.domains, rc_clock_mono_ms() - start_ms);
 	return RC_OK;
 }
@@ -150,24 +164,29 @@ static void *run(void *arg)
 
 		if (db_revive(planner->db, &err) != RC_OK) {
 			if (!lost)
-				rc_log(RC_LOG_WARN, "database_lost", "thread=planner error=\"%s\"", err.text);
+				rc_log(RC_LOG_WARN, "database_lost", "thread=planner error=\"%s\"",
+				       err.text);
 			lost = true;
-			readiness_set(planner->context->readiness, READINESS_DATABASE, READINESS_PLANNER, err.text);
+			readiness_set(planner->context->readiness, READINESS_DATABASE,
+				      READINESS_PLANNER, err.text);
 			continue;
 		}
 		if (lost)
 			rc_log(RC_LOG_INFO, "database_back", "thread=planner");
 		lost = false;
-		readiness_set(planner->context->readiness, READINESS_DATABASE, READINESS_PLANNER, NULL);
+		readiness_set(planner->context->readiness, READINESS_DATABASE, READINESS_PLANNER,
+			      NULL);
 		plan_all(planner);
 		/* An idle connection learns of its loss only by asking. */
 		if (db_exec(planner->db, "SELECT 1", &err) != RC_OK)
-			readiness_set(planner->context->readiness, READINESS_DATABASE, READINESS_PLANNER, err.text);
+			readiness_set(planner->context->readiness, READINESS_DATABASE,
+				      READINESS_PLANNER, err.text);
 	} while (bell_wait(planner->context->planner_bell, &seen, POLL_MS));
 	return NULL;
 }
 
-enum rc_status planner_start(const struct context *context, struct planner **ret_planner, struct rc_error *err)
+enum rc_status planner_start(const struct context *context, struct planner **ret_planner,
+			     struct rc_error *err)
 {
 	struct planner *planner = calloc(1, sizeof(*planner));
 	enum rc_status status;
@@ -176,10 +195,13 @@ enum rc_status planner_start(const struct context *context, struct planner **ret
 		return rc_error_set(err, RC_NO_MEMORY, "no memory for the planner");
 	planner->context = context;
 	planner->writes = writes_new();
-	status = planner->writes ? db_open(context->config->database, "rollcall-planner", 0, &planner->db, err)
-				 : rc_error_set(err, RC_NO_MEMORY, "no memory for the planner");
+	status = planner->writes
+		     ? db_open(context->config->database, "rollcall-planner", 0, &planner->db, err)
+		     : rc_error_set(err, RC_NO_MEMORY, "no memory for the planner");
 	if (status == RC_OK && pthread_create(&planner->thread, NULL, run, planner) != 0)
-		status = rc_error_set(err, RC_UNAVAILABLE, "no thread for the planner can be started: raise the limit of processes");
+		status = rc_error_set(
+		    err, RC_UNAVAILABLE,
+		    "no thread for the planner can be started: raise the limit of processes");
 	if (status != RC_OK) {
 		db_close(planner->db);
 		writes_free(planner->writes);

@@ -16,7 +16,8 @@ struct readiness {
 	} of[READINESS_PIECES][READINESS_SPEAKERS];
 };
 
-static const char *const names[READINESS_PIECES] = { "schema", "database", "broker", "leader", "lanes" };
+static const char *const names[READINESS_PIECES] = { "schema", "database", "broker", "leader",
+						     "lanes" };
 
 struct readiness *readiness_new(void)
 {
@@ -35,7 +36,8 @@ void readiness_free(struct readiness *r)
 	free(r);
 }
 
-void readiness_set(struct readiness *r, enum readiness_piece piece, enum readiness_speaker who, const char *lacks)
+void readiness_set(struct readiness *r, enum readiness_piece piece, enum readiness_speaker who,
+		   const char *lacks)
 {
 	pthread_mutex_lock(&r->lock);
 	r->of[piece][who].said = lacks ? SAID_LACKS : SAID_WELL;
@@ -43,7 +45,8 @@ void readiness_set(struct readiness *r, enum readiness_piece piece, enum readine
 	pthread_mutex_unlock(&r->lock);
 }
 
-bool readiness_piece_ok(struct readiness *r, enum readiness_piece piece, char ret_lacks[READINESS_TEXT_MAX])
+bool readiness_piece_ok(struct readiness *r, enum readiness_piece piece,
+			char ret_lacks[READINESS_TEXT_MAX])
 {
 	bool spoken = false, ok = true;
 

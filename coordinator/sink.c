@@ -19,32 +19,32 @@
 #include "coordinator/store/writes.h"
 
 enum {
-	BATCH_MAX = 500,             /* messages of one transaction */
+	BATCH_MAX = 500, /* messages of one transaction */
 	BATCH_OCTETS = 4 * 1024 * 1024,
-	BATCH_MS = 25,               /* how long a batch waits for more */
+	BATCH_MS = 25, /* how long a batch waits for more */
 	POLL_MS = 100,
-	OWN_MS = 5000,               /* how often partitions that others hold are asked for */
+	OWN_MS = 5000, /* how often partitions that others hold are asked for */
 	GENERATION_MS = 250,
 	ASK_MS = 2000,
 	PARTITIONS_MAX = 256
 };
 
 struct partition {
-	bool own;       /* its lock is ours */
+	bool own; /* its lock is ours */
 	bool assigned;
-	int64_t next;   /* offset to be written next, as PostgreSQL has it */
+	int64_t next; /* offset to be written next, as PostgreSQL has it */
 };
 
 struct message {
 	rd_kafka_message_t *kafka;
-	Rollcall__Envelope *envelope;  /* NULL: passed over */
+	Rollcall__Envelope *envelope; /* NULL: passed over */
 };
 
 struct sink {
 	const struct context *context;
 	pthread_t thread;
 	struct db *db;
-	uint64_t db_generation;  /* of the connection that holds the locks */
+	uint64_t db_generation; /* of the connection that holds the locks */
 	struct writes *writes;
 	struct groups *groups;
 	struct judge *judge;
@@ -52,7 +52,7 @@ struct sink {
 	struct rc_seal *seal;
 	rd_kafka_t *consumer;
 	char identity[BROKER_IDENTITY_MAX];
-	int generation;          /* 0: the leader has not seen this broker yet */
+	int generation; /* 0: the leader has not seen this broker yet */
 	uint64_t generation_at_ms, own_at_ms;
 	struct partition partitions[PARTITIONS_MAX];
 	int32_t partition_count;
@@ -60,7 +60,8 @@ struct sink {
 	size_t batch_count;
 };
 
-/* ------------------------------------------------------------------------------------------------ Kafka */
+/* ------------------------------------------------------------------------------------------------
+ * Kafka */
 
 static void drop_assignments(struct sink *sink)
 {
@@ -83,7 +84,8 @@ static void consumer_close(struct sink *sink)
 {
 	batch_drop(sink);
 	drop_assignments(sink);
-	/* Closing first would wait for commits that only lag tools look at, for as long as the broker is gone. */
+	/* Closing first would wait for commits that only lag tools look at, for as long as the
+	 * broker is gone. */
 	if (sink->consumer)
 		rd_kafka_destroy_flags(sink->consumer, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	sink->consumer = NULL;
@@ -92,13 +94,16 @@ static void consumer_close(struct sink *sink)
 
 static enum rc_status consumer_open(struct sink *sink, struct rc_error *err)
 {
-	enum rc_status status = rc_kafka_consumer_new(&sink->broker.settings, "rollcall-sink", RC_GROUP_SINK, RC_KAFKA_RESET_EARLIEST, sink,
-						      &sink->consumer, err);
+	enum rc_status status =
+	    rc_kafka_consumer_new(&sink->broker.settings, "rollcall-sink", RC_GROUP_SINK,
+				  RC_KAFKA_RESET_EARLIEST, sink, &sink->consumer, err);
 
 	if (status == RC_OK)
-		status = rc_kafka_partitions(sink->consumer, RC_TOPIC_REPORTS, ASK_MS, &sink->partition_count, err);
+		status = rc_kafka_partitions(sink->consumer, RC_TOPIC_REPORTS, ASK_MS,
+					     &sink->partition_count, err);
 	if (status == RC_OK)
-		status = broker_identity(&sink->broker, sink->consumer, ASK_MS, sink->identity, err);
+		status =
+		    broker_identity(&sink->broker, sink->consumer, ASK_MS, sink->identity, err);
 	if (sink->partition_count > PARTITIONS_MAX)
 		sink->partition_count = PARTITIONS_MAX;
 	if (status != RC_OK)
@@ -133,7 +138,8 @@ static enum rc_status kafka_ready(struct sink *sink, bool *ret_ready, struct rc_
 		if (status != RC_OK)
 			return status;
 		if (strcmp(cluster, sink->identity) != 0) {
-			/* Either the leader has still to see this broker, or this consumer speaks to another than it did at first. */
+			/* Either the leader has still to see this broker, or this consumer speaks
+			 * to another than it did at first. */
 			id = 0;
 			if (sink->generation != 0)
 				consumer_close(sink);
@@ -163,13 +169,15 @@ static enum rc_status assign(struct sink *sink, struct rc_error *err)
 			continue;
 		status = inbox_next(sink->db, sink->generation, i, &p->next, err);
 		if (status == RC_OK)
-			status = rc_kafka_assign_add(sink->consumer, RC_TOPIC_REPORTS, i, p->next, err);
+			status =
+			    rc_kafka_assign_add(sink->consumer, RC_TOPIC_REPORTS, i, p->next, err);
 		p->assigned = status == RC_OK;
 	}
 	return status;
 }
 
-/* ------------------------------------------------------------------------------------------------ a batch */
+/* ------------------------------------------------------------------------------------------------
+ * a batch */
 
 static void take(struct sink *sink, rd_kafka_message_t *kafka)
 {
@@ -179,14 +187,16 @@ static void take(struct sink *sink, rd_kafka_message_t *kafka)
 	m->kafka = kafka;
 	m->envelope = NULL;
 	sink->batch_count++;
-	if (rc_envelope_unpack(sink->seal, RC_TOPIC_REPORTS, kafka->payload, kafka->len, &m->envelope, &why) != RC_OK) {
-		rc_log(RC_LOG_WARN, "report_skipped", "partition=%d offset=%" PRId64 " why=\"%s\"", (int)kafka->partition, kafka->offset,
-		       why.text);
+	if (rc_envelope_unpack(sink->seal, RC_TOPIC_REPORTS, kafka->payload, kafka->len,
+			       &m->envelope, &why) != RC_OK) {
+		rc_log(RC_LOG_WARN, "report_skipped", "partition=%d offset=%" PRId64 " why=\"%s\"",
+		       (int)kafka->partition, kafka->offset, why.text);
 		return;
 	}
 	if (m->envelope->body_case == ROLLCALL__ENVELOPE__BODY_REPORT)
 		return;
-	rc_log(RC_LOG_WARN, "report_skipped", "partition=%d offset=%" PRId64 " why=\"no report in it\"", (int)kafka->partition,
+	rc_log(RC_LOG_WARN, "report_skipped",
+	       "partition=%d offset=%" PRId64 " why=\"no report in it\"", (int)kafka->partition,
 	       kafka->offset);
 	rc_envelope_free(m->envelope);
 	m->envelope = NULL;
@@ -199,13 +209,17 @@ static void collect(struct sink *sink)
 
 	while (sink->batch_count < BATCH_MAX && octets < BATCH_OCTETS) {
 		uint64_t now_ms = rc_clock_mono_ms();
-		int wait_ms = until_ms == 0 ? POLL_MS : now_ms < until_ms ? (int)(until_ms - now_ms) : 0;
+		int wait_ms = until_ms == 0	  ? POLL_MS
+			      : now_ms < until_ms ? (int)(until_ms - now_ms)
+						  : 0;
 		rd_kafka_message_t *kafka = rd_kafka_consumer_poll(sink->consumer, wait_ms);
 		struct partition *p;
 
 		if (!kafka)
 			return;
-		p = kafka->err || kafka->partition >= PARTITIONS_MAX ? NULL : &sink->partitions[kafka->partition];
+		p = kafka->err || kafka->partition >= PARTITIONS_MAX
+			? NULL
+			: &sink->partitions[kafka->partition];
 		/* Events, and what was fetched before a partition was given up or set back. */
 		if (!p || !p->assigned || kafka->offset < p->next) {
 			rd_kafka_message_destroy(kafka);
@@ -220,8 +234,10 @@ static void collect(struct sink *sink)
 	}
 }
 
-/* The offsets of messages [from, to), each partition from where it stands to behind its last one. */
-static enum rc_status advance(struct sink *sink, size_t from, size_t to, int64_t *next, int32_t *ret_first, struct rc_error *err)
+/* The offsets of messages [from, to), each partition from where it stands to behind its last one.
+ */
+static enum rc_status advance(struct sink *sink, size_t from, size_t to, int64_t *next,
+			      int32_t *ret_first, struct rc_error *err)
 {
 	enum rc_status status = RC_OK;
 
@@ -235,15 +251,20 @@ static enum rc_status advance(struct sink *sink, size_t from, size_t to, int64_t
 			continue;
 		if (*ret_first < 0)
 			*ret_first = i;
-		status = inbox_advance(sink->db, sink->generation, i, sink->partitions[i].next, next[i], err);
+		status = inbox_advance(sink->db, sink->generation, i, sink->partitions[i].next,
+				       next[i], err);
 	}
 	return status;
 }
 
 /* One transaction. `judge`: false: only the offsets, so that what was refused is passed over. */
-static enum rc_status store(struct sink *sink, size_t from, size_t to, bool judge, struct rc_error *err)
+static enum rc_status store(struct sink *sink, size_t from, size_t to, bool judge,
+			    struct rc_error *err)
 {
-	struct decide decide = { .context = sink->context, .db = sink->db, .writes = sink->writes, .groups = sink->groups,
+	struct decide decide = { .context = sink->context,
+				 .db = sink->db,
+				 .writes = sink->writes,
+				 .groups = sink->groups,
 				 .now_ms = rc_clock_wall_ms() };
 	Rollcall__Report *reports[BATCH_MAX];
 	int64_t next[PARTITIONS_MAX];
@@ -272,7 +293,10 @@ static enum rc_status store(struct sink *sink, size_t from, size_t to, bool judg
 	for (int32_t i = 0; i < sink->partition_count; i++)
 		if (next[i] >= 0) {
 			sink->partitions[i].next = next[i];
-			rc_kafka_commit(sink->consumer, RC_TOPIC_REPORTS, i, next[i]);
+			/* For lag tools; and a commit that is under way holds up the end of a
+			 * client whose broker is gone. */
+			if (!sink->broker.embedded)
+				rc_kafka_commit(sink->consumer, RC_TOPIC_REPORTS, i, next[i]);
 		}
 	return RC_OK;
 }
@@ -283,10 +307,12 @@ static enum rc_status store_one_by_one(struct sink *sink, struct rc_error *err)
 
 	for (size_t i = 0; i < sink->batch_count && status == RC_OK; i++) {
 		status = store(sink, i, i + 1, true, err);
-		if (status == RC_OK || status == RC_UNAVAILABLE || status == RC_NO_MEMORY || status == RC_CONFLICT)
+		if (status == RC_OK || status == RC_UNAVAILABLE || status == RC_NO_MEMORY ||
+		    status == RC_CONFLICT)
 			continue;
 		rc_log(RC_LOG_ERROR, "report_refused", "partition=%d offset=%" PRId64 " why=\"%s\"",
-		       (int)sink->batch[i].kafka->partition, sink->batch[i].kafka->offset, err->text);
+		       (int)sink->batch[i].kafka->partition, sink->batch[i].kafka->offset,
+		       err->text);
 		status = store(sink, i, i + 1, false, err);
 	}
 	return status;
@@ -315,12 +341,14 @@ static enum rc_status work(struct sink *sink, struct rc_error *err)
 		return RC_OK;
 	start_us = rc_clock_mono_us();
 	status = store(sink, 0, sink->batch_count, true, err);
-	if (status != RC_OK && status != RC_UNAVAILABLE && status != RC_NO_MEMORY && status != RC_CONFLICT) {
-		rc_log(RC_LOG_WARN, "batch_refused", "messages=%zu why=\"%s\"", sink->batch_count, err->text);
+	if (status != RC_OK && status != RC_UNAVAILABLE && status != RC_NO_MEMORY &&
+	    status != RC_CONFLICT) {
+		rc_log(RC_LOG_WARN, "batch_refused", "messages=%zu why=\"%s\"", sink->batch_count,
+		       err->text);
 		status = store_one_by_one(sink, err);
 	}
-	rc_log(RC_LOG_DEBUG, "batch", "messages=%zu took_us=%" PRIu64 " status=%d", sink->batch_count, rc_clock_mono_us() - start_us,
-	       (int)status);
+	rc_log(RC_LOG_DEBUG, "batch", "messages=%zu took_us=%" PRIu64 " status=%d",
+	       sink->batch_count, rc_clock_mono_us() - start_us, (int)status);
 	batch_drop(sink);
 	if (status == RC_OK)
 		bell_ring(sink->context->leader_bell);
@@ -350,7 +378,8 @@ static void *run(void *arg)
 			status = work(sink, &err);
 		if (status == RC_OK) {
 			if (lost)
-				rc_log(RC_LOG_INFO, "sink_resumed", "generation=%d", sink->generation);
+				rc_log(RC_LOG_INFO, "sink_resumed", "generation=%d",
+				       sink->generation);
 			lost = false;
 			readiness_set(context->readiness, READINESS_DATABASE, READINESS_SINK, NULL);
 			continue;
@@ -359,8 +388,10 @@ static void *run(void *arg)
 			rc_log(RC_LOG_WARN, "sink_interrupted", "why=\"%s\"", err.text);
 		lost = true;
 		if (!db_alive(sink->db))
-			readiness_set(context->readiness, READINESS_DATABASE, READINESS_SINK, err.text);
-		/* Whether the commit came through is for PostgreSQL to say: everything from the offsets that it holds. */
+			readiness_set(context->readiness, READINESS_DATABASE, READINESS_SINK,
+				      err.text);
+		/* Whether the commit came through is for PostgreSQL to say: everything from the
+		 * offsets that it holds. */
 		batch_drop(sink);
 		drop_assignments(sink);
 		if (!bell_wait(context->sink_bell, &seen, POLL_MS))
@@ -382,7 +413,8 @@ static void sink_free(struct sink *sink)
 	free(sink);
 }
 
-enum rc_status sink_start(const struct context *context, struct sink **ret_sink, struct rc_error *err)
+enum rc_status sink_start(const struct context *context, struct sink **ret_sink,
+			  struct rc_error *err)
 {
 	struct sink *sink = calloc(1, sizeof(*sink));
 	enum rc_status status;
@@ -400,7 +432,9 @@ enum rc_status sink_start(const struct context *context, struct sink **ret_sink,
 	if (status == RC_OK)
 		status = db_open(context->config->database, "rollcall-sink", 0, &sink->db, err);
 	if (status == RC_OK && pthread_create(&sink->thread, NULL, run, sink) != 0)
-		status = rc_error_set(err, RC_UNAVAILABLE, "no thread for the sink can be started: raise the limit of processes");
+		status = rc_error_set(
+		    err, RC_UNAVAILABLE,
+		    "no thread for the sink can be started: raise the limit of processes");
 	if (status != RC_OK) {
 		sink_free(sink);
 		return status;

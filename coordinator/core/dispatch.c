@@ -9,11 +9,11 @@ enum {
 	GROUP_BUCKETS = 4096,
 	GROUP_SHARDS_DEFAULT = 2,
 	GROUP_RECIPIENTS_DEFAULT = 200,
-	SHARD_OCTETS = 700,              /* of a message, besides its recipients */
+	SHARD_OCTETS = 700, /* of a message, besides its recipients */
 	RECIPIENT_OCTETS = 40,
 	REPORT_OCTETS = 900,
 	REPORT_RECIPIENT_OCTETS = 220,
-	RATE_STEP_MS = 2000              /* how often a lane's rate is taken */
+	RATE_STEP_MS = 2000 /* how often a lane's rate is taken */
 };
 
 struct hold {
@@ -24,20 +24,20 @@ struct hold {
 
 struct group {
 	struct group *next;
-	struct hold *holds;              /* counts as one of `refs` while there are any */
-	uint32_t shards, recipients;     /* in flight */
+	struct hold *holds;	     /* counts as one of `refs` while there are any */
+	uint32_t shards, recipients; /* in flight */
 	uint32_t cap_shards, cap_recipients;
-	uint32_t refs;                   /* entries that name it */
+	uint32_t refs; /* entries that name it */
 	char name[];
 };
 
 struct queue;
 
 struct entry {
-	struct entry *next_id;           /* bucket */
-	struct entry *prev, *next;       /* its queue, or the list of what is in flight */
-	struct queue *queue;             /* NULL: in flight */
-	struct group *group;             /* NULL: none */
+	struct entry *next_id;	   /* bucket */
+	struct entry *prev, *next; /* its queue, or the list of what is in flight */
+	struct queue *queue;	   /* NULL: in flight */
+	struct group *group;	   /* NULL: none */
 	uint64_t id;
 	int64_t job;
 	int64_t urgent_at_ms;
@@ -54,7 +54,7 @@ struct queue {
 	struct tenant *tenant;
 	struct entry *first, *last;
 	uint32_t count;
-	uint64_t served;                 /* virtual time: recipients */
+	uint64_t served; /* virtual time: recipients */
 };
 
 struct tenant {
@@ -68,7 +68,7 @@ struct lane {
 	bool open;
 	struct tenant *tenants[DISPATCH_CLASSES];
 	uint64_t class_served[DISPATCH_CLASSES];
-	uint64_t cost, octets;           /* in flight */
+	uint64_t cost, octets; /* in flight */
 	uint32_t shards;
 	/* rate */
 	int64_t step_at_ms;
@@ -86,7 +86,8 @@ struct dispatch {
 	struct lane lanes[DISPATCH_LANES_MAX];
 };
 
-/* ------------------------------------------------------------------------------------------------ finding */
+/* ------------------------------------------------------------------------------------------------
+ * finding */
 
 static size_t group_bucket(const char *name)
 {
@@ -160,10 +161,13 @@ static struct queue *queue_find(const struct lane *lane, enum dispatch_class cla
 	return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------ queues */
+/* ------------------------------------------------------------------------------------------------
+ * queues */
 
-/* Who comes anew begins where the one served least stands: it neither waits for what the others had, nor makes up for it. */
-static struct queue *queue_get(struct lane *lane, enum dispatch_class class, int32_t tenant_id, int64_t job)
+/* Who comes anew begins where the one served least stands: it neither waits for what the others
+ * had, nor makes up for it. */
+static struct queue *queue_get(struct lane *lane, enum dispatch_class class, int32_t tenant_id,
+			       int64_t job)
 {
 	struct tenant *t = tenant_find(lane, class, tenant_id);
 	struct queue *q;
@@ -230,7 +234,8 @@ static void queue_remove(struct dispatch *d, struct entry *e, bool drop_empty)
 		queue_drop_empty(&d->lanes[e->lane], e->class, q);
 }
 
-/* ------------------------------------------------------------------------------------------------ in flight */
+/* ------------------------------------------------------------------------------------------------
+ * in flight */
 
 static uint64_t octets_of(const struct entry *e)
 {
@@ -293,7 +298,8 @@ static void entry_free(struct dispatch *d, struct entry *e)
 	free(e);
 }
 
-/* ------------------------------------------------------------------------------------------------ public */
+/* ------------------------------------------------------------------------------------------------
+ * public */
 
 struct dispatch *dispatch_new(const struct dispatch_limits *limits)
 {
@@ -337,23 +343,28 @@ void dispatch_group_cap(struct dispatch *d, const char *group, uint32_t shards, 
 {
 	struct group *g = group_find(d, group);
 
-	/* Only of groups that something in memory belongs to: the others take theirs when they come. */
+	/* Only of groups that something in memory belongs to: the others take theirs when they
+	 * come. */
 	if (!g)
 		return;
 	g->cap_shards = shards ? shards : 1;
 	g->cap_recipients = recipients ? recipients : 1;
 }
 
-uint32_t dispatch_queued(const struct dispatch *d, uint32_t lane, int64_t job, enum dispatch_class class)
+uint32_t dispatch_queued(const struct dispatch *d, uint32_t lane, int64_t job,
+			 enum dispatch_class class)
 {
-	const struct queue *q = lane < DISPATCH_LANES_MAX ? queue_find(&d->lanes[lane], class, job) : NULL;
+	const struct queue *q =
+	    lane < DISPATCH_LANES_MAX ? queue_find(&d->lanes[lane], class, job) : NULL;
 
 	return q ? q->count : 0;
 }
 
-bool dispatch_crowded(const struct dispatch *d, uint32_t lane, int64_t job, enum dispatch_class class, const char *group)
+bool dispatch_crowded(const struct dispatch *d, uint32_t lane, int64_t job,
+		      enum dispatch_class class, const char *group)
 {
-	const struct queue *q = lane < DISPATCH_LANES_MAX ? queue_find(&d->lanes[lane], class, job) : NULL;
+	const struct queue *q =
+	    lane < DISPATCH_LANES_MAX ? queue_find(&d->lanes[lane], class, job) : NULL;
 	const struct group *g = *group ? group_find(d, group) : NULL;
 	uint32_t waiting = 0;
 
@@ -487,17 +498,19 @@ static bool may_leave(const struct dispatch *d, const struct entry *e, int64_t n
 	return g->shards < g->cap_shards && g->recipients + e->cost <= g->cap_recipients;
 }
 
-static struct entry *queue_head(const struct dispatch *d, const struct queue *q, bool urgent, int64_t now_ms)
+static struct entry *queue_head(const struct dispatch *d, const struct queue *q, bool urgent,
+				int64_t now_ms)
 {
 	for (struct entry *e = q->first; e; e = e->next)
-		if ((!urgent || (e->urgent_at_ms > 0 && e->urgent_at_ms <= now_ms)) && may_leave(d, e, now_ms))
+		if ((!urgent || (e->urgent_at_ms > 0 && e->urgent_at_ms <= now_ms)) &&
+		    may_leave(d, e, now_ms))
 			return e;
 	return NULL;
 }
 
 /* The head of the job served least, of the tenant served least that has any that may leave. */
-static struct entry *class_head(const struct dispatch *d, const struct lane *lane, enum dispatch_class class, bool urgent,
-				int64_t now_ms)
+static struct entry *class_head(const struct dispatch *d, const struct lane *lane,
+				enum dispatch_class class, bool urgent, int64_t now_ms)
 {
 	const struct tenant *best_tenant = NULL;
 	struct entry *best = NULL;
@@ -540,10 +553,12 @@ static struct entry *choose(const struct dispatch *d, const struct lane *lane, i
 	bulk = class_head(d, lane, DISPATCH_BULK, false, now_ms);
 	if (!retry || !bulk)
 		return retry ? retry : bulk;
-	return lane->class_served[DISPATCH_RETRY] <= lane->class_served[DISPATCH_BULK] ? retry : bulk;
+	return lane->class_served[DISPATCH_RETRY] <= lane->class_served[DISPATCH_BULK] ? retry
+										       : bulk;
 }
 
-bool dispatch_pick(struct dispatch *d, uint32_t lane_number, int64_t now_ms, struct dispatch_shard *ret)
+bool dispatch_pick(struct dispatch *d, uint32_t lane_number, int64_t now_ms,
+		   struct dispatch_shard *ret)
 {
 	struct lane *lane;
 	struct entry *e;
@@ -559,7 +574,8 @@ bool dispatch_pick(struct dispatch *d, uint32_t lane_number, int64_t now_ms, str
 	q->served += e->cost;
 	q->tenant->served += e->cost;
 	if (e->class != DISPATCH_INTERACTIVE) {
-		enum dispatch_class other = e->class == DISPATCH_RETRY ? DISPATCH_BULK : DISPATCH_RETRY;
+		enum dispatch_class other =
+		    e->class == DISPATCH_RETRY ? DISPATCH_BULK : DISPATCH_RETRY;
 
 		lane->class_served[e->class] += e->cost;
 		/* A class that had nothing to send saves up no claim. */
@@ -611,10 +627,11 @@ void dispatch_forget(struct dispatch *d, uint64_t id)
 void dispatch_forget_job(struct dispatch *d, int64_t job)
 {
 	for (size_t i = 0; i < DISPATCH_LANES_MAX; i++)
-		for (int class = 0; class < DISPATCH_CLASSES; class++) {
+		for (int class = 0; class < DISPATCH_CLASSES; class ++) {
 			struct queue *q;
 
-			while ((q = queue_find(&d->lanes[i], (enum dispatch_class)class, job)) != NULL)
+			while ((q = queue_find(&d->lanes[i], (enum dispatch_class) class, job)) !=
+			       NULL)
 				entry_free(d, q->first);
 		}
 }

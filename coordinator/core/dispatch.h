@@ -1,15 +1,16 @@
 /*
  * dispatch - what leaves next on each lane.
  *
- * Three classes a lane: interactive goes first; due retries take at most half of what bulk leaves them no choice about, but
- * those whose greylister would soon forget them go before all bulk; the rest is bulk. Within a class tenants share evenly, and
- * within a tenant its jobs, by recipients served: fair queueing by virtual time, which is deficit round robin without rounds.
- * An MX group has a cap in flight over the whole fleet; a lane has a window of 30 s of its measured rate; and the broker of
- * single-node mode a credit in octets.
+ * Three classes a lane: interactive goes first; due retries take at most half of what bulk leaves
+ * them no choice about, but those whose greylister would soon forget them go before all bulk; the
+ * rest is bulk. Within a class tenants share evenly, and within a tenant its jobs, by recipients
+ * served: fair queueing by virtual time, which is deficit round robin without rounds. An MX group
+ * has a cap in flight over the whole fleet; a lane has a window of 30 s of its measured rate; and
+ * the broker of single-node mode a credit in octets.
  *
- * Pure but for malloc: the time comes in, nothing is looked up, nothing logged. Holds only a window of the queue: at most
- * DISPATCH_QUEUE_MAX shards for each lane, job and class, which the caller refills. Not thread-safe. Adding fails with false
- * without memory.
+ * Pure but for malloc: the time comes in, nothing is looked up, nothing logged. Holds only a window
+ * of the queue: at most DISPATCH_QUEUE_MAX shards for each lane, job and class, which the caller
+ * refills. Not thread-safe. Adding fails with false without memory.
  */
 #ifndef COORDINATOR_CORE_DISPATCH_H
 #define COORDINATOR_CORE_DISPATCH_H
@@ -21,14 +22,21 @@
 enum {
 	DISPATCH_QUEUE_MAX = 256,
 	DISPATCH_LANES_MAX = 1024,
-	DISPATCH_GROUP_CROWD = 8,      /* queued shards of one MX group, beyond its cap, that are worth holding */
+	DISPATCH_GROUP_CROWD =
+	    8, /* queued shards of one MX group, beyond its cap, that are worth holding */
 	DISPATCH_WINDOW_S = 30,
-	DISPATCH_WINDOW_MIN = 4000,    /* recipients in flight on a lane that has not shown its rate yet */
+	DISPATCH_WINDOW_MIN =
+	    4000, /* recipients in flight on a lane that has not shown its rate yet */
 	DISPATCH_WINDOW_MAX = 200000,
-	DISPATCH_SHARDS_MAX = 4096     /* in flight on a lane */
+	DISPATCH_SHARDS_MAX = 4096 /* in flight on a lane */
 };
 
-enum dispatch_class { DISPATCH_INTERACTIVE = 0, DISPATCH_RETRY = 1, DISPATCH_BULK = 2, DISPATCH_CLASSES = 3 };
+enum dispatch_class {
+	DISPATCH_INTERACTIVE = 0,
+	DISPATCH_RETRY = 1,
+	DISPATCH_BULK = 2,
+	DISPATCH_CLASSES = 3
+};
 
 struct dispatch;
 
@@ -38,15 +46,15 @@ struct dispatch_shard {
 	int32_t tenant;
 	uint32_t lane;
 	enum dispatch_class class;
-	uint32_t cost;          /* recipients, or domains */
-	const char *group;      /* MX group; "": none (resolve shards). Copied */
-	int64_t urgent_at_ms;   /* 0: never */
+	uint32_t cost;	      /* recipients, or domains */
+	const char *group;    /* MX group; "": none (resolve shards). Copied */
+	int64_t urgent_at_ms; /* 0: never */
 };
 
 struct dispatch_limits {
-	uint64_t lane_octets;    /* sent and not yet done, a lane; 0: no limit */
-	uint64_t report_octets;  /* reports expected, all lanes; 0: no limit */
-	bool no_group_caps;      /* ROLLCALL_PACE=off */
+	uint64_t lane_octets;	/* sent and not yet done, a lane; 0: no limit */
+	uint64_t report_octets; /* reports expected, all lanes; 0: no limit */
+	bool no_group_caps;	/* ROLLCALL_PACE=off */
 };
 
 struct dispatch *dispatch_new(const struct dispatch_limits *limits);
@@ -56,22 +64,27 @@ void dispatch_free(struct dispatch *d);
 /* Whether shards may leave on a lane. */
 void dispatch_lane_open(struct dispatch *d, uint32_t lane, bool open);
 /* Most shards and recipients of an MX group in flight; without a call 2 and 200. */
-void dispatch_group_cap(struct dispatch *d, const char *group, uint32_t shards, uint32_t recipients);
+void dispatch_group_cap(struct dispatch *d, const char *group, uint32_t shards,
+			uint32_t recipients);
 
-/* Nothing of that group leaves on that lane before `until_ms`: its servers have asked us to slow down. */
+/* Nothing of that group leaves on that lane before `until_ms`: its servers have asked us to slow
+ * down. */
 void dispatch_hold(struct dispatch *d, uint32_t lane, const char *group, int64_t until_ms);
 /* Forgets holds that are over. */
 void dispatch_hold_expire(struct dispatch *d, int64_t now_ms);
 
-/* False: no memory. A shard that is already known is left as it is, and so is one whose queue is full or whose group is
- * crowded there (*ret_taken false; may be NULL). */
+/* False: no memory. A shard that is already known is left as it is, and so is one whose queue is
+ * full or whose group is crowded there (*ret_taken false; may be NULL). */
 bool dispatch_add(struct dispatch *d, const struct dispatch_shard *shard, bool *ret_taken);
 /* How many of that job and class wait in memory for that lane. */
-uint32_t dispatch_queued(const struct dispatch *d, uint32_t lane, int64_t job, enum dispatch_class class);
+uint32_t dispatch_queued(const struct dispatch *d, uint32_t lane, int64_t job,
+			 enum dispatch_class class);
 /* More shards of that group would only stand in the way there. */
-bool dispatch_crowded(const struct dispatch *d, uint32_t lane, int64_t job, enum dispatch_class class, const char *group);
+bool dispatch_crowded(const struct dispatch *d, uint32_t lane, int64_t job,
+		      enum dispatch_class class, const char *group);
 
-/* The next to leave on `lane`, now in flight; false: nothing may. *ret_group lives until the group's last shard is gone. */
+/* The next to leave on `lane`, now in flight; false: nothing may. *ret_group lives until the
+ * group's last shard is gone. */
 bool dispatch_pick(struct dispatch *d, uint32_t lane, int64_t now_ms, struct dispatch_shard *ret);
 /* It is done, with everything reported. Unknown ids are ignored. */
 void dispatch_done(struct dispatch *d, uint64_t id, int64_t now_ms);
@@ -79,7 +92,7 @@ void dispatch_done(struct dispatch *d, uint64_t id, int64_t now_ms);
 void dispatch_forget(struct dispatch *d, uint64_t id);
 /* All that waits of a job: paused, cancelled, held. What is in flight stays. */
 void dispatch_forget_job(struct dispatch *d, int64_t job);
-void dispatch_forget_lane(struct dispatch *d, uint32_t lane);  /* waiting and in flight */
+void dispatch_forget_lane(struct dispatch *d, uint32_t lane); /* waiting and in flight */
 
 uint32_t dispatch_in_flight(const struct dispatch *d);
 /* Ids in flight, at most `max`. Returns how many. */

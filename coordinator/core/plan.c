@@ -25,8 +25,10 @@ static uint64_t hash_text(const char *text, uint64_t seed)
 	return mix(hash);
 }
 
-/* The n-th most preferred host; equal preferences by name, so that the order of a DNS answer does not matter. */
-static const Rollcall__MxHost *best_host(const Rollcall__Resolution *r, const Rollcall__MxHost *after)
+/* The n-th most preferred host; equal preferences by name, so that the order of a DNS answer does
+ * not matter. */
+static const Rollcall__MxHost *best_host(const Rollcall__Resolution *r,
+					 const Rollcall__MxHost *after)
 {
 	const Rollcall__MxHost *best = NULL;
 
@@ -34,7 +36,8 @@ static const Rollcall__MxHost *best_host(const Rollcall__Resolution *r, const Ro
 		const Rollcall__MxHost *host = r->mx[i];
 
 		if (after && (host->preference < after->preference ||
-			      (host->preference == after->preference && strcmp(host->host, after->host) <= 0)))
+			      (host->preference == after->preference &&
+			       strcmp(host->host, after->host) <= 0)))
 			continue;
 		if (!best || host->preference < best->preference ||
 		    (host->preference == best->preference && strcmp(host->host, best->host) < 0))
@@ -46,8 +49,10 @@ static const Rollcall__MxHost *best_host(const Rollcall__Resolution *r, const Ro
 const struct rc_provider *plan_provider(const struct rc_providers *providers, const char *domain,
 					const Rollcall__Resolution *resolution)
 {
-	for (const Rollcall__MxHost *host = best_host(resolution, NULL); host; host = best_host(resolution, host)) {
-		const struct rc_provider *provider = rc_providers_match(providers, host->host, domain);
+	for (const Rollcall__MxHost *host = best_host(resolution, NULL); host;
+	     host = best_host(resolution, host)) {
+		const struct rc_provider *provider =
+		    rc_providers_match(providers, host->host, domain);
 
 		if (provider)
 			return provider;
@@ -55,7 +60,8 @@ const struct rc_provider *plan_provider(const struct rc_providers *providers, co
 	return NULL;
 }
 
-void plan_mx_group(const struct rc_provider *provider, const Rollcall__Resolution *resolution, char ret_group[PLAN_GROUP_MAX])
+void plan_mx_group(const struct rc_provider *provider, const Rollcall__Resolution *resolution,
+		   char ret_group[PLAN_GROUP_MAX])
 {
 	const Rollcall__MxHost *host = best_host(resolution, NULL);
 	const char *lowest = NULL;
@@ -75,7 +81,8 @@ void plan_mx_group(const struct rc_provider *provider, const Rollcall__Resolutio
 	if (lowest)
 		snprintf(ret_group, PLAN_GROUP_MAX, "ip:%s", lowest);
 	else
-		snprintf(ret_group, PLAN_GROUP_MAX, "%s", resolution->domain && *resolution->domain ? resolution->domain : "-");
+		snprintf(ret_group, PLAN_GROUP_MAX, "%s",
+			 resolution->domain && *resolution->domain ? resolution->domain : "-");
 }
 
 uint32_t plan_lane(const char *group, uint32_t slot, const uint32_t *lanes, size_t n)
@@ -102,7 +109,8 @@ uint32_t plan_lane(const char *group, uint32_t slot, const uint32_t *lanes, size
 
 uint32_t plan_slot(const char *domain, uint64_t first_uid, uint32_t slots)
 {
-	return slots <= 1 ? 0 : (uint32_t)((hash_text(domain, 1) + first_uid / PLAN_SHARD_MAX) % slots);
+	return slots <= 1 ? 0
+			  : (uint32_t)((hash_text(domain, 1) + first_uid / PLAN_SHARD_MAX) % slots);
 }
 
 uint32_t plan_sample_count(uint32_t n, uint32_t per_mille)

@@ -82,7 +82,8 @@ void batch_when(struct batch *batch, int64_t wall_ms)
 		db_array_null(next(batch));
 }
 
-enum rc_status batch_flush(struct batch *batch, struct db *db, const char *sql, const struct db_param *more, int more_count,
+enum rc_status batch_flush(struct batch *batch, struct db *db, const char *sql,
+			   const struct db_param *more, int more_count,
 			   struct db_result **ret_result, struct rc_error *err)
 {
 	struct db_param params[BATCH_COLUMNS_MAX + BATCH_MORE_MAX];
@@ -102,9 +103,12 @@ enum rc_status batch_flush(struct batch *batch, struct db *db, const char *sql, 
 	for (int i = 0; i < more_count; i++)
 		params[batch->columns + i] = more[i];
 	if (whole)
-		status = db_query_kept(db, sql, params, batch->columns + more_count, ret_result, err);
+		status =
+		    db_query_kept(db, sql, params, batch->columns + more_count, ret_result, err);
 	else
-		status = rc_error_set(err, RC_NO_MEMORY, "no memory for %zu rows on their way to the database", batch->rows);
+		status = rc_error_set(err, RC_NO_MEMORY,
+				      "no memory for %zu rows on their way to the database",
+				      batch->rows);
 	batch_clear(batch);
 	return status;
 }

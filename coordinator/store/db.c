@@ -20,7 +20,7 @@ enum {
 	SQL_MAX = 16384,
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_MAX_MS = 3000,
-	MESSAGE_MAX = 600  /* octets of the server's words in ours */
+	MESSAGE_MAX = 600 /* octets of the server's words in ours */
 };
 
 /* A statement that the server has prepared on this connection, found by its text. */
@@ -36,7 +36,7 @@ struct db {
 	char *application;
 	bool lost;
 	uint64_t generation;
-	uint64_t retry_at_ms;  /* monotonic */
+	uint64_t retry_at_ms; /* monotonic */
 	uint32_t backoff_ms;
 	struct kept kept[KEPT_MAX];
 	unsigned kept_count;
@@ -47,7 +47,7 @@ struct db {
 
 struct db_result {
 	PGresult *res;
-	struct rc_arena *arena;  /* decoded bytea; made when first needed */
+	struct rc_arena *arena; /* decoded bytea; made when first needed */
 };
 
 static void sleep_ms(uint32_t ms)
@@ -79,7 +79,8 @@ static void one_line(const char *message, char out[MESSAGE_MAX])
 	out[n] = '\0';
 }
 
-/* ------------------------------------------------------------------------------------------------ connecting */
+/* ------------------------------------------------------------------------------------------------
+ * connecting */
 
 static void forget_kept(struct db *db)
 {
@@ -116,9 +117,15 @@ static void ignore_notice(void *arg, const PGresult *res)
 	(void)res;
 }
 
-/* The later keyword wins: what stands before dbname is a default for what ROLLCALL_DATABASE leaves open. */
-static const char *const keywords[] = { "connect_timeout", "tcp_user_timeout", "keepalives_idle", "fallback_application_name",
-					"dbname", "client_encoding", NULL };
+/* The later keyword wins: what stands before dbname is a default for what ROLLCALL_DATABASE leaves
+ * open. */
+static const char *const keywords[] = { "connect_timeout",
+					"tcp_user_timeout",
+					"keepalives_idle",
+					"fallback_application_name",
+					"dbname",
+					"client_encoding",
+					NULL };
 
 static enum rc_status connect_once(struct db *db, bool *ret_refused, struct rc_error *err)
 {
@@ -130,7 +137,8 @@ static enum rc_status connect_once(struct db *db, bool *ret_refused, struct rc_e
 	*ret_refused = false;
 	db->conn = PQconnectdbParams(keywords, values, 1);
 	if (!db->conn)
-		return rc_error_set(err, RC_NO_MEMORY, "no memory for a connection to the database");
+		return rc_error_set(err, RC_NO_MEMORY,
+				    "no memory for a connection to the database");
 	if (PQstatus(db->conn) != CONNECTION_OK) {
 		PGPing ping = PQpingParams(keywords, values, 1);
 
@@ -138,7 +146,8 @@ static enum rc_status connect_once(struct db *db, bool *ret_refused, struct rc_e
 		one_line(PQerrorMessage(db->conn), why);
 		drop(db);
 		return rc_error_set(err, RC_UNAVAILABLE,
-				    "cannot connect to the database: %s; check ROLLCALL_DATABASE (--database) and that "
+				    "cannot connect to the database: %s; check ROLLCALL_DATABASE "
+				    "(--database) and that "
 				    "PostgreSQL runs there",
 				    why);
 	}
@@ -149,8 +158,9 @@ static enum rc_status connect_once(struct db *db, bool *ret_refused, struct rc_e
 		one_line(PQerrorMessage(db->conn), why);
 		PQclear(res);
 		drop(db);
-		return rc_error_set(err, RC_UNAVAILABLE, "the database does not answer as it should: %s; check ROLLCALL_DATABASE",
-				    why);
+		return rc_error_set(
+		    err, RC_UNAVAILABLE,
+		    "the database does not answer as it should: %s; check ROLLCALL_DATABASE", why);
 	}
 	PQclear(res);
 	set_cancel(db, PQgetCancel(db->conn));
@@ -160,7 +170,8 @@ static enum rc_status connect_once(struct db *db, bool *ret_refused, struct rc_e
 	return RC_OK;
 }
 
-enum rc_status db_open(const char *conninfo, const char *application, int64_t wait_ms, struct db **ret_db, struct rc_error *err)
+enum rc_status db_open(const char *conninfo, const char *application, int64_t wait_ms,
+		       struct db **ret_db, struct rc_error *err)
 {
 	uint64_t end_ms = rc_clock_mono_ms() + (uint64_t)(wait_ms > 0 ? wait_ms : 0);
 	struct db *db = calloc(1, sizeof(*db));
@@ -168,7 +179,8 @@ enum rc_status db_open(const char *conninfo, const char *application, int64_t wa
 	bool refused;
 
 	if (!db)
-		return rc_error_set(err, RC_NO_MEMORY, "no memory for a connection to the database");
+		return rc_error_set(err, RC_NO_MEMORY,
+				    "no memory for a connection to the database");
 	pthread_mutex_init(&db->cancel_lock, NULL);
 	db->conninfo = strdup(conninfo);
 	db->application = strdup(application);
@@ -176,7 +188,8 @@ enum rc_status db_open(const char *conninfo, const char *application, int64_t wa
 		rc_error_set(err, RC_NO_MEMORY, "no memory for a connection to the database");
 		goto failed;
 	}
-	for (uint32_t pause_ms = BACKOFF_FIRST_MS;; pause_ms = pause_ms < 1000 ? pause_ms * 2 : 1000) {
+	for (uint32_t pause_ms = BACKOFF_FIRST_MS;;
+	     pause_ms = pause_ms < 1000 ? pause_ms * 2 : 1000) {
 		status = connect_once(db, &refused, err);
 		if (status == RC_OK)
 			break;
@@ -221,7 +234,9 @@ enum rc_status db_revive(struct db *db, struct rc_error *err)
 	if (!db->lost)
 		return RC_OK;
 	if (now < db->retry_at_ms)
-		return rc_error_set(err, RC_UNAVAILABLE, "the database does not answer; it is tried again every few seconds");
+		return rc_error_set(
+		    err, RC_UNAVAILABLE,
+		    "the database does not answer; it is tried again every few seconds");
 	status = connect_once(db, &refused, err);
 	if (status != RC_OK) {
 		db->backoff_ms = db->backoff_ms ? db->backoff_ms * 2 : BACKOFF_FIRST_MS;
@@ -242,7 +257,8 @@ void db_cancel(struct db *db)
 	pthread_mutex_unlock(&db->cancel_lock);
 }
 
-/* ------------------------------------------------------------------------------------------------ failures */
+/* ------------------------------------------------------------------------------------------------
+ * failures */
 
 static enum rc_status status_of(const char *sqlstate)
 {
@@ -250,8 +266,10 @@ static enum rc_status status_of(const char *sqlstate)
 		const char *prefix;
 		enum rc_status status;
 	} table[] = {
-		{ "23505", RC_CONFLICT },   { "22", RC_INVALID },     { "23", RC_INVALID },     { "08", RC_UNAVAILABLE },
-		{ "40", RC_UNAVAILABLE },   { "53", RC_UNAVAILABLE }, { "57", RC_UNAVAILABLE }, { "55P03", RC_UNAVAILABLE },
+		{ "23505", RC_CONFLICT },    { "22", RC_INVALID },
+		{ "23", RC_INVALID },	     { "08", RC_UNAVAILABLE },
+		{ "40", RC_UNAVAILABLE },    { "53", RC_UNAVAILABLE },
+		{ "57", RC_UNAVAILABLE },    { "55P03", RC_UNAVAILABLE },
 		{ "25P03", RC_UNAVAILABLE }, { "25006", RC_UNAVAILABLE },
 	};
 
@@ -270,7 +288,9 @@ static enum rc_status failed(struct db *db, PGresult *res, const char *doing, st
 	enum rc_status status = status_of(sqlstate);
 	char why[MESSAGE_MAX], head[64];
 
-	one_line(res && *PQresultErrorMessage(res) ? PQresultErrorMessage(res) : PQerrorMessage(db->conn), why);
+	one_line(res && *PQresultErrorMessage(res) ? PQresultErrorMessage(res)
+						   : PQerrorMessage(db->conn),
+		 why);
 	if (PQstatus(db->conn) != CONNECTION_OK) {
 		db->lost = true;
 		status = RC_UNAVAILABLE;
@@ -290,7 +310,8 @@ static enum rc_status gone(struct rc_error *err)
 	return rc_error_set(err, RC_UNAVAILABLE, "there is no connection to the database just now");
 }
 
-/* ------------------------------------------------------------------------------------------------ parameters */
+/* ------------------------------------------------------------------------------------------------
+ * parameters */
 
 struct db_param db_int(int64_t value)
 {
@@ -337,9 +358,9 @@ struct db_param db_when(int64_t wall_ms)
 	if (wall_ms <= 0 || !gmtime_r(&s, &tm) || tm.tm_year > 8000)
 		return db_null();
 	/* ISO 8601 basic, UTC: 20261124T014337.123Z */
-	p.len = snprintf(p.text, sizeof(p.text), "%04d%02d%02dT%02d%02d%02d.%03dZ", (tm.tm_year + 1900) % 10000,
-			 (tm.tm_mon + 1) % 100, tm.tm_mday % 100, tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100,
-			 (int)(wall_ms % 1000));
+	p.len = snprintf(p.text, sizeof(p.text), "%04d%02d%02dT%02d%02d%02d.%03dZ",
+			 (tm.tm_year + 1900) % 10000, (tm.tm_mon + 1) % 100, tm.tm_mday % 100,
+			 tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100, (int)(wall_ms % 1000));
 	return p;
 }
 
@@ -349,7 +370,8 @@ struct flat {
 	int formats[PARAMS_MAX];
 };
 
-static enum rc_status flatten(const struct db_param *params, int count, struct flat *flat, struct rc_error *err)
+static enum rc_status flatten(const struct db_param *params, int count, struct flat *flat,
+			      struct rc_error *err)
 {
 	if (count > PARAMS_MAX)
 		return rc_error_set(err, RC_LIMIT, "a statement with %d parameters", count);
@@ -361,9 +383,11 @@ static enum rc_status flatten(const struct db_param *params, int count, struct f
 	return RC_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ statements */
+/* ------------------------------------------------------------------------------------------------
+ * statements */
 
-static enum rc_status take(struct db *db, PGresult *res, const char *sql, struct db_result **ret_result, struct rc_error *err)
+static enum rc_status take(struct db *db, PGresult *res, const char *sql,
+			   struct db_result **ret_result, struct rc_error *err)
 {
 	ExecStatusType status = PQresultStatus(res);
 	struct db_result *result;
@@ -384,8 +408,8 @@ static enum rc_status take(struct db *db, PGresult *res, const char *sql, struct
 	return RC_OK;
 }
 
-enum rc_status db_query(struct db *db, const char *sql, const struct db_param *params, int count, struct db_result **ret_result,
-			struct rc_error *err)
+enum rc_status db_query(struct db *db, const char *sql, const struct db_param *params, int count,
+			struct db_result **ret_result, struct rc_error *err)
 {
 	struct flat flat;
 	enum rc_status status = flatten(params, count, &flat, err);
@@ -394,7 +418,9 @@ enum rc_status db_query(struct db *db, const char *sql, const struct db_param *p
 		return status;
 	if (db->lost)
 		return gone(err);
-	return take(db, PQexecParams(db->conn, sql, count, NULL, flat.values, flat.lens, flat.formats, 0), sql, ret_result, err);
+	return take(
+	    db, PQexecParams(db->conn, sql, count, NULL, flat.values, flat.lens, flat.formats, 0),
+	    sql, ret_result, err);
 }
 
 static uint64_t hash_text(const char *text)
@@ -428,8 +454,8 @@ static const char *kept_name(struct db *db, const char *sql, bool *ret_new)
 	return kept->name;
 }
 
-enum rc_status db_query_kept(struct db *db, const char *sql, const struct db_param *params, int count,
-			     struct db_result **ret_result, struct rc_error *err)
+enum rc_status db_query_kept(struct db *db, const char *sql, const struct db_param *params,
+			     int count, struct db_result **ret_result, struct rc_error *err)
 {
 	struct flat flat;
 	enum rc_status status = flatten(params, count, &flat, err);
@@ -453,7 +479,9 @@ enum rc_status db_query_kept(struct db *db, const char *sql, const struct db_par
 		PQclear(res);
 		db->kept_count++;
 	}
-	return take(db, PQexecPrepared(db->conn, name, count, flat.values, flat.lens, flat.formats, 0), sql, ret_result, err);
+	return take(db,
+		    PQexecPrepared(db->conn, name, count, flat.values, flat.lens, flat.formats, 0),
+		    sql, ret_result, err);
 }
 
 enum rc_status db_exec(struct db *db, const char *sql, struct rc_error *err)
@@ -492,7 +520,8 @@ enum rc_status db_commit(struct db *db, struct rc_error *err)
 	/* A COMMIT of a failed transaction is answered with ROLLBACK, and no error. */
 	if (PQresultStatus(res) == PGRES_COMMAND_OK && strcmp(PQcmdStatus(res), "COMMIT") != 0) {
 		PQclear(res);
-		return rc_error_set(err, RC_BROKEN, "the transaction had failed and was rolled back");
+		return rc_error_set(err, RC_BROKEN,
+				    "the transaction had failed and was rolled back");
 	}
 	return take(db, res, "COMMIT", NULL, err);
 }
@@ -509,7 +538,8 @@ void db_rollback(struct db *db)
 	PQclear(res);
 }
 
-/* ------------------------------------------------------------------------------------------------ results */
+/* ------------------------------------------------------------------------------------------------
+ * results */
 
 void db_result_free(struct db_result *result)
 {
@@ -585,7 +615,8 @@ const uint8_t *db_get_bytes(const struct db_result *result, int row, int column,
 	return out;
 }
 
-/* ------------------------------------------------------------------------------------------------ COPY */
+/* ------------------------------------------------------------------------------------------------
+ * COPY */
 
 static void drain(struct db *db)
 {
@@ -599,7 +630,8 @@ static void drain(struct db *db)
 		db->lost = true;
 }
 
-static enum rc_status copy_start(struct db *db, const char *sql, ExecStatusType wanted, struct rc_error *err)
+static enum rc_status copy_start(struct db *db, const char *sql, ExecStatusType wanted,
+				 struct rc_error *err)
 {
 	PGresult *res;
 
@@ -672,7 +704,8 @@ enum rc_status db_copy_out_start(struct db *db, const char *sql, struct rc_error
 	return copy_start(db, sql, PGRES_COPY_OUT, err);
 }
 
-enum rc_status db_copy_out_next(struct db *db, const char **ret_data, size_t *ret_len, struct rc_error *err)
+enum rc_status db_copy_out_next(struct db *db, const char **ret_data, size_t *ret_len,
+				struct rc_error *err)
 {
 	enum rc_status status;
 	PGresult *res;
@@ -719,7 +752,11 @@ void db_copy_text(struct rc_buf *line, const char *data, size_t len, bool last)
 
 	for (size_t i = 0; i < len; i++) {
 		char c = data[i];
-		const char *as = c == '\\' ? "\\\\" : c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : NULL;
+		const char *as = c == '\\'   ? "\\\\"
+				 : c == '\n' ? "\\n"
+				 : c == '\r' ? "\\r"
+				 : c == '\t' ? "\\t"
+					     : NULL;
 
 		if (!as)
 			continue;
@@ -767,7 +804,8 @@ void db_copy_bytes(struct rc_buf *line, const void *data, size_t len, bool last)
 	rc_buf_add(line, last ? "\n" : "\t", 1);
 }
 
-/* ------------------------------------------------------------------------------------------------ arrays */
+/* ------------------------------------------------------------------------------------------------
+ * arrays */
 
 static void array_next(struct rc_buf *array)
 {
@@ -823,9 +861,11 @@ void db_array_end(struct rc_buf *array)
 	rc_buf_addstr(array, array->len == 0 ? "{}" : "}");
 }
 
-/* ------------------------------------------------------------------------------------------------ streams */
+/* ------------------------------------------------------------------------------------------------
+ * streams */
 
-enum rc_status db_stream_start(struct db *db, const char *sql, const struct db_param *params, int count, struct rc_error *err)
+enum rc_status db_stream_start(struct db *db, const char *sql, const struct db_param *params,
+			       int count, struct rc_error *err)
 {
 	struct flat flat;
 	enum rc_status status = flatten(params, count, &flat, err);
@@ -850,7 +890,8 @@ enum rc_status db_stream_next(struct db *db, struct db_result **ret_result, stru
 	res = PQgetResult(db->conn);
 	if (!res && PQstatus(db->conn) != CONNECTION_OK)
 		return failed(db, NULL, "stream", err);
-	if (!res || PQresultStatus(res) == PGRES_TUPLES_OK || PQresultStatus(res) == PGRES_COMMAND_OK) {
+	if (!res || PQresultStatus(res) == PGRES_TUPLES_OK ||
+	    PQresultStatus(res) == PGRES_COMMAND_OK) {
 		PQclear(res);
 		drain(db);
 		*ret_result = NULL;

@@ -20,7 +20,7 @@ struct groups {
 	struct group *buckets[BUCKETS];
 	size_t cached;
 	int64_t read_at_ms;
-	uint32_t known[LANES_MAX], held[LANES_MAX];  /* heard of within a day; within two minutes */
+	uint32_t known[LANES_MAX], held[LANES_MAX]; /* heard of within a day; within two minutes */
 	size_t known_count, held_count;
 };
 
@@ -50,7 +50,8 @@ void groups_free(struct groups *g)
 	free(g);
 }
 
-static enum rc_status read_lanes(struct groups *g, struct db *db, int64_t now_ms, struct rc_error *err)
+static enum rc_status read_lanes(struct groups *g, struct db *db, int64_t now_ms,
+				 struct rc_error *err)
 {
 	struct db_result *r;
 	enum rc_status status;
@@ -58,8 +59,10 @@ static enum rc_status read_lanes(struct groups *g, struct db *db, int64_t now_ms
 	if (g->read_at_ms && now_ms - g->read_at_ms < REFRESH_MS)
 		return RC_OK;
 	status = db_query_kept(db,
-			       "SELECT number, g.granted_at > now() - interval '2 minutes' AND NOT g.returned FROM lane l"
-			       " LEFT JOIN lane_lease g ON g.lane = l.number WHERE l.last_seen > now() - interval '1 day' ORDER BY number LIMIT 1024",
+			       "SELECT number, g.granted_at > now() - interval '2 minutes' AND NOT "
+			       "g.returned FROM lane l"
+			       " LEFT JOIN lane_lease g ON g.lane = l.number WHERE l.last_seen > "
+			       "now() - interval '1 day' ORDER BY number LIMIT 1024",
 			       DB_NONE, &r, err);
 	if (status != RC_OK)
 		return status;
@@ -91,12 +94,14 @@ static bool among(uint32_t lane, const uint32_t *lanes, size_t n)
 	return false;
 }
 
-static enum rc_status load(struct groups *g, struct db *db, const char *name, uint32_t slots, struct group *into, struct rc_error *err)
+static enum rc_status load(struct groups *g, struct db *db, const char *name, uint32_t slots,
+			   struct group *into, struct rc_error *err)
 {
 	bool have[GROUPS_SLOTS_MAX] = { false };
 	struct db_result *r;
-	enum rc_status status = db_query_kept(db, "SELECT slot, lane FROM mx_group_lane WHERE mx_group = $1 AND slot < $2",
-					      DB_PARAMS(db_text(name), db_int(slots)), &r, err);
+	enum rc_status status = db_query_kept(
+	    db, "SELECT slot, lane FROM mx_group_lane WHERE mx_group = $1 AND slot < $2",
+	    DB_PARAMS(db_text(name), db_int(slots)), &r, err);
 
 	if (status != RC_OK)
 		return status;
@@ -114,13 +119,18 @@ static enum rc_status load(struct groups *g, struct db *db, const char *name, ui
 
 		if (have[slot])
 			continue;
-		into->lanes[slot] = plan_lane(name, slot, lanes, g->held_count ? g->held_count : g->known_count);
+		into->lanes[slot] =
+		    plan_lane(name, slot, lanes, g->held_count ? g->held_count : g->known_count);
 		/* Another may have chosen meanwhile: his choice holds, unless its lane is gone. */
-		status = db_query_kept(db,
-				       "INSERT INTO mx_group_lane AS m (mx_group, slot, lane) VALUES ($1, $2, $3) ON CONFLICT (mx_group, slot)"
-				       " DO UPDATE SET lane = CASE WHEN EXISTS (SELECT FROM lane WHERE number = m.lane AND last_seen > now() -"
-				       " interval '1 day') THEN m.lane ELSE excluded.lane END, chosen_at = now() RETURNING lane",
-				       DB_PARAMS(db_text(name), db_int(slot), db_int(into->lanes[slot])), &r, err);
+		status = db_query_kept(
+		    db,
+		    "INSERT INTO mx_group_lane AS m (mx_group, slot, lane) VALUES ($1, $2, $3) ON "
+		    "CONFLICT (mx_group, slot)"
+		    " DO UPDATE SET lane = CASE WHEN EXISTS (SELECT FROM lane WHERE number = "
+		    "m.lane AND last_seen > now() -"
+		    " interval '1 day') THEN m.lane ELSE excluded.lane END, chosen_at = now() "
+		    "RETURNING lane",
+		    DB_PARAMS(db_text(name), db_int(slot), db_int(into->lanes[slot])), &r, err);
 		if (status == RC_OK) {
 			into->lanes[slot] = (uint32_t)db_get_int(r, 0, 0);
 			db_result_free(r);
@@ -130,8 +140,9 @@ static enum rc_status load(struct groups *g, struct db *db, const char *name, ui
 	return status;
 }
 
-enum rc_status groups_lanes(struct groups *g, struct db *db, const char *name, uint32_t slots, int64_t now_ms,
-			    uint32_t ret_lanes[GROUPS_SLOTS_MAX], size_t *ret_count, struct rc_error *err)
+enum rc_status groups_lanes(struct groups *g, struct db *db, const char *name, uint32_t slots,
+			    int64_t now_ms, uint32_t ret_lanes[GROUPS_SLOTS_MAX], size_t *ret_count,
+			    struct rc_error *err)
 {
 	enum rc_status status = read_lanes(g, db, now_ms, err);
 	size_t bucket = bucket_of(name);

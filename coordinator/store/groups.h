@@ -1,7 +1,9 @@
 /*
- * groups - which lane an MX group lives on: remembered in PostgreSQL, so that its servers see one client across retries and jobs.
+ * groups - which lane an MX group lives on: remembered in PostgreSQL, so that its servers see one
+ * client across retries and jobs.
  *
- * One for each thread, with a cache. A choice made in a transaction that is rolled back must be forgotten: groups_forget().
+ * One for each thread, with a cache. A choice made in a transaction that is rolled back must be
+ * forgotten: groups_forget().
  */
 #ifndef COORDINATOR_STORE_GROUPS_H
 #define COORDINATOR_STORE_GROUPS_H
@@ -22,10 +24,12 @@ void groups_free(struct groups *g);
 void groups_forget(struct groups *g);
 
 /*
- * The lanes of `group`, one a slot: at least 1, at most `slots` and as many as there are lanes. A remembered lane that has not
- * been heard of for two minutes is passed over for now; for a day: replaced. RC_NOT_FOUND: there is no lane at all yet.
+ * The lanes of `group`, one a slot: at least 1, at most `slots` and as many as there are lanes. A
+ * remembered lane that has not been heard of for two minutes is passed over for now; for a day:
+ * replaced. RC_NOT_FOUND: there is no lane at all yet.
  */
-enum rc_status groups_lanes(struct groups *g, struct db *db, const char *group, uint32_t slots, int64_t now_ms,
-			    uint32_t ret_lanes[GROUPS_SLOTS_MAX], size_t *ret_count, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status groups_lanes(struct groups *g, struct db *db, const char *group, uint32_t slots,
+			    int64_t now_ms, uint32_t ret_lanes[GROUPS_SLOTS_MAX], size_t *ret_count,
+			    struct rc_error *err) RC_MUST_CHECK;
 
 #endif

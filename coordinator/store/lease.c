@@ -14,7 +14,8 @@
 enum rc_status lease_lead(struct db *db, bool *ret_leader, struct rc_error *err)
 {
 	struct db_result *r;
-	enum rc_status status = db_query(db, "SELECT pg_try_advisory_lock(" LEADER_LOCK ")", DB_NONE, &r, err);
+	enum rc_status status =
+	    db_query(db, "SELECT pg_try_advisory_lock(" LEADER_LOCK ")", DB_NONE, &r, err);
 
 	if (status != RC_OK)
 		return status;
@@ -28,15 +29,19 @@ static void copy(char *out, size_t size, const char *text)
 	snprintf(out, size, "%s", text);
 }
 
-enum rc_status lease_load(struct db *db, struct lease_lane **ret_lanes, size_t *ret_count, struct rc_error *err)
+enum rc_status lease_load(struct db *db, struct lease_lane **ret_lanes, size_t *ret_count,
+			  struct rc_error *err)
 {
 	struct lease_lane *lanes;
 	struct db_result *r;
-	enum rc_status status = db_query(db,
-					 "SELECT l.number, l.name, l.public_address, l.bind_address, l.helo, l.mail_from, " DB_MS("l.last_seen")
-					 ", g.worker, g.machine, g.epoch, " DB_MS("g.granted_at") ", g.returned, g.confirmed, g.generation,"
-					 " g.from_offset FROM lane l LEFT JOIN lane_lease g ON g.lane = l.number ORDER BY l.number",
-					 DB_NONE, &r, err);
+	enum rc_status status =
+	    db_query(db,
+		     "SELECT l.number, l.name, l.public_address, l.bind_address, l.helo, "
+		     "l.mail_from, " DB_MS("l.last_seen") ", g.worker, g.machine, g.epoch, " DB_MS(
+			 "g.granted_at") ", g.returned, g.confirmed, g.generation,"
+					 " g.from_offset FROM lane l LEFT JOIN lane_lease g ON "
+					 "g.lane = l.number ORDER BY l.number",
+		     DB_NONE, &r, err);
 
 	if (status != RC_OK)
 		return status;
@@ -50,8 +55,10 @@ enum rc_status lease_load(struct db *db, struct lease_lane **ret_lanes, size_t *
 
 		l->number = (uint32_t)db_get_int(r, i, 0);
 		copy(l->identity.name, sizeof(l->identity.name), db_get_text(r, i, 1));
-		copy(l->identity.public_address, sizeof(l->identity.public_address), db_get_text(r, i, 2));
-		copy(l->identity.bind_address, sizeof(l->identity.bind_address), db_get_text(r, i, 3));
+		copy(l->identity.public_address, sizeof(l->identity.public_address),
+		     db_get_text(r, i, 2));
+		copy(l->identity.bind_address, sizeof(l->identity.bind_address),
+		     db_get_text(r, i, 3));
 		copy(l->identity.helo, sizeof(l->identity.helo), db_get_text(r, i, 4));
 		copy(l->identity.mail_from, sizeof(l->identity.mail_from), db_get_text(r, i, 5));
 		l->last_seen_ms = db_get_int(r, i, 6);
@@ -71,23 +78,28 @@ enum rc_status lease_load(struct db *db, struct lease_lane **ret_lanes, size_t *
 	return RC_OK;
 }
 
-enum rc_status lease_register(struct db *db, const struct lane_identity *identity, uint32_t partitions, uint32_t *ret_number,
-			      struct rc_error *err)
+enum rc_status lease_register(struct db *db, const struct lane_identity *identity,
+			      uint32_t partitions, uint32_t *ret_number, struct rc_error *err)
 {
 	struct db_result *r;
-	enum rc_status status = db_query(db,
-					 "INSERT INTO lane (number, name, public_address, bind_address, helo, mail_from)"
-					 " SELECT n, $2, $3, $4, $5, $6 FROM generate_series(0, $1::int - 1) n"
-					 " WHERE NOT EXISTS (SELECT FROM lane WHERE number = n) ORDER BY n LIMIT 1 RETURNING number",
-					 DB_PARAMS(db_int(partitions), db_text(identity->name), db_text(identity->public_address),
-						   db_text(identity->bind_address), db_text(identity->helo), db_text(identity->mail_from)),
-					 &r, err);
+	enum rc_status status = db_query(
+	    db,
+	    "INSERT INTO lane (number, name, public_address, bind_address, helo, mail_from)"
+	    " SELECT n, $2, $3, $4, $5, $6 FROM generate_series(0, $1::int - 1) n"
+	    " WHERE NOT EXISTS (SELECT FROM lane WHERE number = n) ORDER BY n LIMIT 1 RETURNING "
+	    "number",
+	    DB_PARAMS(db_int(partitions), db_text(identity->name),
+		      db_text(identity->public_address), db_text(identity->bind_address),
+		      db_text(identity->helo), db_text(identity->mail_from)),
+	    &r, err);
 
 	if (status != RC_OK)
 		return status;
 	if (db_rows(r) == 0)
 		status = rc_error_set(err, RC_LIMIT,
-				      "all %u partitions of rollcall.shards belong to other lanes: give the topic more partitions", partitions);
+				      "all %u partitions of rollcall.shards belong to other lanes: "
+				      "give the topic more partitions",
+				      partitions);
 	else
 		*ret_number = (uint32_t)db_get_int(r, 0, 0);
 	db_result_free(r);
@@ -96,34 +108,45 @@ enum rc_status lease_register(struct db *db, const struct lane_identity *identit
 
 enum rc_status lease_store(struct db *db, const struct lease_lane *l, struct rc_error *err)
 {
-	return db_query_kept(
-		db,
-		"WITH seen AS (UPDATE lane SET last_seen = $5::timestamptz, bind_address = $11 WHERE number = $1::int)"
-		" INSERT INTO lane_lease AS g (lane, worker, machine, epoch, granted_at, expires_at, returned, confirmed, generation,"
-		" from_offset) VALUES ($1::int, $2, $3, $4::bigint, $5::timestamptz, $5::timestamptz + $6::int * interval '1 ms',"
-		" $7::boolean, $8::boolean, $9::int, $10::bigint)"
-		" ON CONFLICT (lane) DO UPDATE SET worker = excluded.worker, machine = excluded.machine, epoch = excluded.epoch,"
-		" granted_at = excluded.granted_at, expires_at = excluded.expires_at, returned = excluded.returned,"
-		" confirmed = excluded.confirmed, generation = excluded.generation, from_offset = excluded.from_offset",
-		DB_PARAMS(db_int(l->number), db_text(l->lease.worker), db_text(l->lease.machine), db_int((int64_t)l->lease.epoch),
-			  db_when(l->lease.granted_at_ms), db_int(LANES_LEASE_MS), db_bool(l->lease.returned),
-			  db_bool(l->lease.confirmed), db_int(l->generation), db_int(l->from_offset),
-			  db_text(l->identity.bind_address)),
-		NULL, err);
+	return db_query_kept(db,
+			     "WITH seen AS (UPDATE lane SET last_seen = $5::timestamptz, "
+			     "bind_address = $11 WHERE number = $1::int)"
+			     " INSERT INTO lane_lease AS g (lane, worker, machine, epoch, "
+			     "granted_at, expires_at, returned, confirmed, generation,"
+			     " from_offset) VALUES ($1::int, $2, $3, $4::bigint, $5::timestamptz, "
+			     "$5::timestamptz + $6::int * interval '1 ms',"
+			     " $7::boolean, $8::boolean, $9::int, $10::bigint)"
+			     " ON CONFLICT (lane) DO UPDATE SET worker = excluded.worker, machine "
+			     "= excluded.machine, epoch = excluded.epoch,"
+			     " granted_at = excluded.granted_at, expires_at = excluded.expires_at, "
+			     "returned = excluded.returned,"
+			     " confirmed = excluded.confirmed, generation = excluded.generation, "
+			     "from_offset = excluded.from_offset",
+			     DB_PARAMS(db_int(l->number), db_text(l->lease.worker),
+				       db_text(l->lease.machine), db_int((int64_t)l->lease.epoch),
+				       db_when(l->lease.granted_at_ms), db_int(LANES_LEASE_MS),
+				       db_bool(l->lease.returned), db_bool(l->lease.confirmed),
+				       db_int(l->generation), db_int(l->from_offset),
+				       db_text(l->identity.bind_address)),
+			     NULL, err);
 }
 
 enum rc_status lease_holds(struct db *db, struct db_result **ret_result, struct rc_error *err)
 {
-	return db_query_kept(db,
-			     "WITH gone AS (DELETE FROM lane_hold WHERE until <= now())"
-			     " SELECT lane, mx_group, " DB_MS("until") " FROM lane_hold WHERE until > now()",
-			     DB_NONE, ret_result, err);
+	return db_query_kept(
+	    db,
+	    "WITH gone AS (DELETE FROM lane_hold WHERE until <= now())"
+	    " SELECT lane, mx_group, " DB_MS("until") " FROM lane_hold WHERE until > now()",
+	    DB_NONE, ret_result, err);
 }
 
-enum rc_status lease_generation(struct db *db, int *ret_id, char *ret_cluster, size_t size, struct rc_error *err)
+enum rc_status lease_generation(struct db *db, int *ret_id, char *ret_cluster, size_t size,
+				struct rc_error *err)
 {
 	struct db_result *r;
-	enum rc_status status = db_query_kept(db, "SELECT id, cluster FROM broker_generation ORDER BY id DESC LIMIT 1", DB_NONE, &r, err);
+	enum rc_status status =
+	    db_query_kept(db, "SELECT id, cluster FROM broker_generation ORDER BY id DESC LIMIT 1",
+			  DB_NONE, &r, err);
 
 	if (status != RC_OK)
 		return status;
@@ -137,11 +160,13 @@ enum rc_status lease_generation(struct db *db, int *ret_id, char *ret_cluster, s
 	return RC_OK;
 }
 
-enum rc_status lease_new_generation(struct db *db, const char *cluster, int *ret_id, struct rc_error *err)
+enum rc_status lease_new_generation(struct db *db, const char *cluster, int *ret_id,
+				    struct rc_error *err)
 {
 	struct db_result *r;
-	enum rc_status status = db_query(db, "INSERT INTO broker_generation (cluster) VALUES ($1) RETURNING id",
-					 DB_PARAMS(db_text(cluster)), &r, err);
+	enum rc_status status =
+	    db_query(db, "INSERT INTO broker_generation (cluster) VALUES ($1) RETURNING id",
+		     DB_PARAMS(db_text(cluster)), &r, err);
 
 	if (status != RC_OK)
 		return status;
@@ -150,11 +175,13 @@ enum rc_status lease_new_generation(struct db *db, const char *cluster, int *ret
 	return db_exec(db, "UPDATE shard SET state = 0 WHERE state = 1", err);
 }
 
-enum rc_status lease_sink_next(struct db *db, int generation, int32_t partition, int64_t *ret_next, struct rc_error *err)
+enum rc_status lease_sink_next(struct db *db, int generation, int32_t partition, int64_t *ret_next,
+			       struct rc_error *err)
 {
 	struct db_result *r;
-	enum rc_status status = db_query_kept(db, "SELECT next FROM sink_offset WHERE generation = $1 AND partition = $2",
-					      DB_PARAMS(db_int(generation), db_int(partition)), &r, err);
+	enum rc_status status = db_query_kept(
+	    db, "SELECT next FROM sink_offset WHERE generation = $1 AND partition = $2",
+	    DB_PARAMS(db_int(generation), db_int(partition)), &r, err);
 
 	if (status != RC_OK)
 		return status;
@@ -163,8 +190,8 @@ enum rc_status lease_sink_next(struct db *db, int generation, int32_t partition,
 	return RC_OK;
 }
 
-enum rc_status lease_sink_reached(struct db *db, int generation, const int64_t *ends, size_t n, bool *ret_reached,
-				  struct rc_error *err)
+enum rc_status lease_sink_reached(struct db *db, int generation, const int64_t *ends, size_t n,
+				  bool *ret_reached, struct rc_error *err)
 {
 	*ret_reached = false;
 	for (size_t i = 0; i < n; i++) {

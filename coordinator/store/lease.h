@@ -1,5 +1,6 @@
 /*
- * lease - tables lane, lane_lease and broker_generation: who sends from where, and which broker our offsets belong to.
+ * lease - tables lane, lane_lease and broker_generation: who sends from where, and which broker our
+ * offsets belong to.
  *
  * Only the leader writes them.
  */
@@ -19,7 +20,7 @@ struct lease_lane {
 	uint32_t number;
 	struct lane_identity identity;
 	struct lane_lease lease;
-	int generation;       /* of the broker that from_offset belongs to */
+	int generation; /* of the broker that from_offset belongs to */
 	int64_t from_offset;
 	int64_t last_seen_ms;
 };
@@ -28,27 +29,34 @@ struct lease_lane {
 enum rc_status lease_lead(struct db *db, bool *ret_leader, struct rc_error *err) RC_MUST_CHECK;
 
 /* All lanes with their leases; free() the array. */
-enum rc_status lease_load(struct db *db, struct lease_lane **ret_lanes, size_t *ret_count, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status lease_load(struct db *db, struct lease_lane **ret_lanes, size_t *ret_count,
+			  struct rc_error *err) RC_MUST_CHECK;
 /* The lowest number below `partitions` that is free. RC_LIMIT: none is. */
-enum rc_status lease_register(struct db *db, const struct lane_identity *identity, uint32_t partitions, uint32_t *ret_number,
+enum rc_status lease_register(struct db *db, const struct lane_identity *identity,
+			      uint32_t partitions, uint32_t *ret_number,
 			      struct rc_error *err) RC_MUST_CHECK;
 /* Writes lease, generation, offset and last_seen of a lane. */
-enum rc_status lease_store(struct db *db, const struct lease_lane *lane, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status lease_store(struct db *db, const struct lease_lane *lane,
+			   struct rc_error *err) RC_MUST_CHECK;
 
 /* MX groups that a lane is to leave alone: lane, group, until (ms). Forgets those that are over. */
 struct db_result;
-enum rc_status lease_holds(struct db *db, struct db_result **ret_result, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status lease_holds(struct db *db, struct db_result **ret_result,
+			   struct rc_error *err) RC_MUST_CHECK;
 
 /* The newest generation; *ret_id 0: there has been none. ret_cluster has room for `size`. */
-enum rc_status lease_generation(struct db *db, int *ret_id, char *ret_cluster, size_t size, struct rc_error *err) RC_MUST_CHECK;
-/* A new one, from here on: what was sent is queued again. In the caller's transaction. A lease of another generation is to get a
- * new epoch before anything is sent under it: its offset is that of a broker that is gone. */
-enum rc_status lease_new_generation(struct db *db, const char *cluster, int *ret_id, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status lease_generation(struct db *db, int *ret_id, char *ret_cluster, size_t size,
+				struct rc_error *err) RC_MUST_CHECK;
+/* A new one, from here on: what was sent is queued again. In the caller's transaction. A lease of
+ * another generation is to get a new epoch before anything is sent under it: its offset is that of
+ * a broker that is gone. */
+enum rc_status lease_new_generation(struct db *db, const char *cluster, int *ret_id,
+				    struct rc_error *err) RC_MUST_CHECK;
 /* Whether every partition's sink has come at least to `ends` (n offsets, from partition 0). */
-enum rc_status lease_sink_reached(struct db *db, int generation, const int64_t *ends, size_t n, bool *ret_reached,
-				  struct rc_error *err) RC_MUST_CHECK;
+enum rc_status lease_sink_reached(struct db *db, int generation, const int64_t *ends, size_t n,
+				  bool *ret_reached, struct rc_error *err) RC_MUST_CHECK;
 /* Where the sink stands in a partition; 0: at the beginning. */
-enum rc_status lease_sink_next(struct db *db, int generation, int32_t partition, int64_t *ret_next, struct rc_error *err)
-	RC_MUST_CHECK;
+enum rc_status lease_sink_next(struct db *db, int generation, int32_t partition, int64_t *ret_next,
+			       struct rc_error *err) RC_MUST_CHECK;
 
 #endif

@@ -23,7 +23,8 @@ static enum rc_status version_read(struct db *db, int *ret_version, struct rc_er
 	struct db_result *r;
 	enum rc_status status;
 
-	status = db_query(db, "SELECT to_regclass('rollcall.schema_version') IS NOT NULL", DB_NONE, &r, err);
+	status = db_query(db, "SELECT to_regclass('rollcall.schema_version') IS NOT NULL", DB_NONE,
+			  &r, err);
 	if (status != RC_OK)
 		return status;
 	*ret_version = 0;
@@ -32,7 +33,8 @@ static enum rc_status version_read(struct db *db, int *ret_version, struct rc_er
 		return RC_OK;
 	}
 	db_result_free(r);
-	status = db_query(db, "SELECT coalesce(max(version), 0) FROM rollcall.schema_version", DB_NONE, &r, err);
+	status = db_query(db, "SELECT coalesce(max(version), 0) FROM rollcall.schema_version",
+			  DB_NONE, &r, err);
 	if (status != RC_OK)
 		return status;
 	*ret_version = (int)db_get_int(r, 0, 0);
@@ -43,7 +45,8 @@ static enum rc_status version_read(struct db *db, int *ret_version, struct rc_er
 static enum rc_status too_new(int version, struct rc_error *err)
 {
 	return rc_error_set(err, RC_CONFLICT,
-			    "the database has schema version %d, and this program knows up to %d: start a newer rollcall-coordinator, "
+			    "the database has schema version %d, and this program knows up to %d: "
+			    "start a newer rollcall-coordinator, "
 			    "or restore a backup made before the upgrade",
 			    version, migrate_known());
 }
@@ -57,13 +60,16 @@ static enum rc_status step(struct db *db, const struct migration *m, struct rc_e
 		return status;
 	status = db_exec(db, m->sql, &why);
 	if (status == RC_OK)
-		status = db_query(db, "INSERT INTO rollcall.schema_version (version, name) VALUES ($1, $2)",
-				  DB_PARAMS(db_int(m->version), db_text(m->name)), NULL, &why);
+		status = db_query(
+		    db, "INSERT INTO rollcall.schema_version (version, name) VALUES ($1, $2)",
+		    DB_PARAMS(db_int(m->version), db_text(m->name)), NULL, &why);
 	if (status == RC_OK)
 		status = db_commit(db, &why);
 	if (status != RC_OK) {
 		db_rollback(db);
-		return rc_error_set(err, status, "migration %04d_%s failed and left nothing behind: %s", m->version, m->name, why.text);
+		return rc_error_set(err, status,
+				    "migration %04d_%s failed and left nothing behind: %s",
+				    m->version, m->name, why.text);
 	}
 	return RC_OK;
 }
@@ -82,7 +88,8 @@ enum rc_status migrate_up(struct db *db, int *ret_applied, struct rc_error *err)
 	if (status == RC_OK && version == 0)
 		status = db_exec(db,
 				 "CREATE SCHEMA IF NOT EXISTS rollcall;"
-				 "CREATE TABLE IF NOT EXISTS rollcall.schema_version (version int PRIMARY KEY, name text NOT NULL,"
+				 "CREATE TABLE IF NOT EXISTS rollcall.schema_version (version int "
+				 "PRIMARY KEY, name text NOT NULL,"
 				 " applied_at timestamptz NOT NULL DEFAULT now())",
 				 err);
 	for (const struct migration *m = migrations; status == RC_OK && m->version; m++) {
@@ -94,7 +101,9 @@ enum rc_status migrate_up(struct db *db, int *ret_applied, struct rc_error *err)
 	if (db_alive(db)) {
 		struct rc_error ignored;
 
-		if (db_query(db, "SELECT pg_advisory_unlock(" MIGRATE_LOCK ")", DB_NONE, NULL, &ignored) != RC_OK && status == RC_OK)
+		if (db_query(db, "SELECT pg_advisory_unlock(" MIGRATE_LOCK ")", DB_NONE, NULL,
+			     &ignored) != RC_OK &&
+		    status == RC_OK)
 			status = rc_error_set(err, ignored.status, "%s", ignored.text);
 	}
 	if (status == RC_OK && ret_applied)
@@ -113,7 +122,8 @@ enum rc_status migrate_check(struct db *db, struct rc_error *err)
 		return too_new(version, err);
 	if (version < migrate_known())
 		return rc_error_set(err, RC_CONFLICT,
-				    "the database has schema version %d and %d is needed: run `rollcall-coordinator migrate`", version,
-				    migrate_known());
+				    "the database has schema version %d and %d is needed: run "
+				    "`rollcall-coordinator migrate`",
+				    version, migrate_known());
 	return RC_OK;
 }

@@ -1,8 +1,10 @@
 /*
- * migrate - brings the database's schema to what this program knows: the numbered files of migrations/, compiled in.
+ * migrate - brings the database's schema to what this program knows: the numbered files of
+ * migrations/, compiled in.
  *
- * Under an advisory lock, so that several coordinators may start at once; each step in a transaction of its own. A database
- * that is already newer is refused: RC_CONFLICT, with both versions named.
+ * Under an advisory lock, so that several coordinators may start at once; each step in a
+ * transaction of its own. A database that is already newer is refused: RC_CONFLICT, with both
+ * versions named.
  */
 #ifndef COORDINATOR_STORE_MIGRATE_H
 #define COORDINATOR_STORE_MIGRATE_H
@@ -12,7 +14,7 @@
 struct db;
 
 struct migration {
-	int version;       /* rising; 0 ends the list */
+	int version; /* rising; 0 ends the list */
 	const char *name;
 	const char *sql;
 };

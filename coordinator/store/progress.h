@@ -14,20 +14,29 @@ struct db_result;
 enum { PROGRESS_HOLD_S = 24 * 3600, LEADER_COUNTER = -2 };
 
 /* Running jobs with a result for each item become `done`. One column: ids. */
-enum rc_status progress_finish(struct db *db, struct db_result **ret_result, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status progress_finish(struct db *db, struct db_result **ret_result,
+			       struct rc_error *err) RC_MUST_CHECK;
 /* What jobs that ended left in the queue is dropped, and forgotten in `deferred`. */
-enum rc_status progress_drop_ended(struct db *db, int64_t *ret_count, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status progress_drop_ended(struct db *db, int64_t *ret_count,
+				   struct rc_error *err) RC_MUST_CHECK;
 /* Jobs past their deadline: id, table_set, item_count. */
-enum rc_status progress_overdue(struct db *db, struct db_result **ret_result, struct rc_error *err) RC_MUST_CHECK;
-/* Domains of running jobs that the harvest guard has held for a day: job, table_set, domain_no, domain, first_uid, n, provider. */
-enum rc_status progress_held_too_long(struct db *db, struct db_result **ret_result, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status progress_overdue(struct db *db, struct db_result **ret_result,
+				struct rc_error *err) RC_MUST_CHECK;
+/* Domains of running jobs that the harvest guard has held for a day: job, table_set, domain_no,
+ * domain, first_uid, n, provider. */
+enum rc_status progress_held_too_long(struct db *db, struct db_result **ret_result,
+				      struct rc_error *err) RC_MUST_CHECK;
 /* Its queued, held and outstanding shards are dropped. */
-enum rc_status progress_drop_domain(struct db *db, int64_t job, int32_t domain_no, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status progress_drop_domain(struct db *db, int64_t job, int32_t domain_no,
+				    struct rc_error *err) RC_MUST_CHECK;
 enum rc_status progress_drop_job(struct db *db, int64_t job, struct rc_error *err) RC_MUST_CHECK;
-/* Domains (number, domain, first_uid, n, provider) of a job behind `after` in order, at most 500. */
-enum rc_status progress_domains(struct db *db, int64_t job, int32_t after, struct db_result **ret_result, struct rc_error *err)
-	RC_MUST_CHECK;
-/* Jobs that are not running: what waits of them in memory is to be forgotten. One column, only those with shards queued. */
-enum rc_status progress_stopped(struct db *db, struct db_result **ret_result, struct rc_error *err) RC_MUST_CHECK;
+/* Domains (number, domain, first_uid, n, provider) of a job behind `after` in order, at most 500.
+ */
+enum rc_status progress_domains(struct db *db, int64_t job, int32_t after,
+				struct db_result **ret_result, struct rc_error *err) RC_MUST_CHECK;
+/* Jobs that are not running: what waits of them in memory is to be forgotten. One column, only
+ * those with shards queued. */
+enum rc_status progress_stopped(struct db *db, struct db_result **ret_result,
+				struct rc_error *err) RC_MUST_CHECK;
 
 #endif

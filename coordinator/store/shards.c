@@ -14,91 +14,115 @@ enum { TODO_PER_JOB = 500, GREYLIST_MEMORY_S = 4 * 3600, URGENT_BEFORE_S = 1200 
 
 enum rc_status shards_queues(struct db *db, struct db_result **ret_result, struct rc_error *err)
 {
-	return db_query_kept(
-		db,
-		"WITH RECURSIVE q AS ((SELECT lane, job, class FROM shard WHERE state = 0 ORDER BY lane, job, class LIMIT 1)"
-		" UNION ALL SELECT n.lane, n.job, n.class FROM q, LATERAL (SELECT lane, job, class FROM shard WHERE state = 0"
-		" AND (lane, job, class) > (q.lane, q.job, q.class) ORDER BY lane, job, class LIMIT 1) n)"
-		" SELECT q.lane, q.job, q.class, j.tenant FROM q JOIN job j ON j.id = q.job WHERE j.state = 'running'",
-		DB_NONE, ret_result, err);
-}
-
-enum rc_status shards_page(struct db *db, uint32_t lane, int64_t job, int class, const char *group, uint64_t id, int limit,
-			   struct db_result **ret_result, struct rc_error *err)
-{
 	return db_query_kept(db,
-			     "SELECT s.id, s.n, s.mx_group, coalesce(" DB_MS("s.urgent_at") ", 0), d.provider FROM (SELECT id, n, mx_group,"
-			     " urgent_at, job, domain_no FROM shard WHERE state = 0 AND lane = $1 AND job = $2 AND class = $3"
-			     " AND (mx_group, id) > ($4, $5) ORDER BY mx_group, id LIMIT $6) s"
-			     " LEFT JOIN job_domain d ON d.job = s.job AND d.domain_no = s.domain_no",
-			     DB_PARAMS(db_int(lane), db_int(job), db_int(class), db_text(group), db_int((int64_t)id), db_int(limit)),
-			     ret_result, err);
+			     "WITH RECURSIVE q AS ((SELECT lane, job, class FROM shard WHERE state "
+			     "= 0 ORDER BY lane, job, class LIMIT 1)"
+			     " UNION ALL SELECT n.lane, n.job, n.class FROM q, LATERAL (SELECT "
+			     "lane, job, class FROM shard WHERE state = 0"
+			     " AND (lane, job, class) > (q.lane, q.job, q.class) ORDER BY lane, "
+			     "job, class LIMIT 1) n)"
+			     " SELECT q.lane, q.job, q.class, j.tenant FROM q JOIN job j ON j.id = "
+			     "q.job WHERE j.state = 'running'",
+			     DB_NONE, ret_result, err);
 }
 
-enum rc_status shards_send(struct db *db, const struct rc_buf *ids, const struct rc_buf *epochs, struct db_result **ret_result,
+enum rc_status shards_page(struct db *db, uint32_t lane, int64_t job, int class, const char *group,
+			   uint64_t id, int limit, struct db_result **ret_result,
 			   struct rc_error *err)
 {
 	return db_query_kept(
-		db,
-		"WITH sent AS (UPDATE shard s SET state = 1, attempt = s.attempt + 1, epoch = u.epoch, sent_at = now()"
-		" FROM unnest($1::bigint[], $2::bigint[]) AS u(id, epoch), job j"
-		" WHERE s.id = u.id AND s.state = 0 AND j.id = s.job AND j.state = 'running'"
-		" RETURNING s.id, s.job, s.kind, s.lane, s.attempt, s.epoch, s.mx_group, s.bypass_cache, s.mx_host, s.mx_address,"
-		" s.control_local, s.need_control, j.table_set, s.domain_no)"
-		" SELECT s.id, s.job, s.kind, s.lane, s.attempt, s.epoch, s.mx_group, s.bypass_cache, s.mx_host, s.mx_address,"
-		" s.control_local, s.need_control, s.table_set, d.domain, d.provider, d.resolution, k.control,"
-		" extract(epoch FROM now() - k.control_at)::bigint, k.control_lane"
-		" FROM sent s LEFT JOIN job_domain d ON d.job = s.job AND d.domain_no = s.domain_no"
-		" LEFT JOIN domain_knowledge k ON k.domain = d.domain ORDER BY s.table_set, s.id",
-		DB_PARAMS(db_buf(ids), db_buf(epochs)), ret_result, err);
+	    db,
+	    "SELECT s.id, s.n, s.mx_group, coalesce(" DB_MS(
+		"s.urgent_at") ", 0), d.provider FROM (SELECT id, n, mx_group,"
+			       " urgent_at, job, domain_no FROM shard WHERE state = 0 AND lane = "
+			       "$1 AND job = $2 AND class = $3"
+			       " AND (mx_group, id) > ($4, $5) ORDER BY mx_group, id LIMIT $6) s"
+			       " LEFT JOIN job_domain d ON d.job = s.job AND d.domain_no = "
+			       "s.domain_no",
+	    DB_PARAMS(db_int(lane), db_int(job), db_int(class), db_text(group), db_int((int64_t)id),
+		      db_int(limit)),
+	    ret_result, err);
 }
 
-enum rc_status shards_recipients(struct db *db, const char *table_set, const struct rc_buf *ids, struct db_result **ret_result,
-				 struct rc_error *err)
+enum rc_status shards_send(struct db *db, const struct rc_buf *ids, const struct rc_buf *epochs,
+			   struct db_result **ret_result, struct rc_error *err)
+{
+	return db_query_kept(
+	    db,
+	    "WITH sent AS (UPDATE shard s SET state = 1, attempt = s.attempt + 1, epoch = u.epoch, "
+	    "sent_at = now()"
+	    " FROM unnest($1::bigint[], $2::bigint[]) AS u(id, epoch), job j"
+	    " WHERE s.id = u.id AND s.state = 0 AND j.id = s.job AND j.state = 'running'"
+	    " RETURNING s.id, s.job, s.kind, s.lane, s.attempt, s.epoch, s.mx_group, "
+	    "s.bypass_cache, s.mx_host, s.mx_address,"
+	    " s.control_local, s.need_control, j.table_set, s.domain_no)"
+	    " SELECT s.id, s.job, s.kind, s.lane, s.attempt, s.epoch, s.mx_group, s.bypass_cache, "
+	    "s.mx_host, s.mx_address,"
+	    " s.control_local, s.need_control, s.table_set, d.domain, d.provider, d.resolution, "
+	    "k.control,"
+	    " extract(epoch FROM now() - k.control_at)::bigint, k.control_lane"
+	    " FROM sent s LEFT JOIN job_domain d ON d.job = s.job AND d.domain_no = s.domain_no"
+	    " LEFT JOIN domain_knowledge k ON k.domain = d.domain ORDER BY s.table_set, s.id",
+	    DB_PARAMS(db_buf(ids), db_buf(epochs)), ret_result, err);
+}
+
+enum rc_status shards_recipients(struct db *db, const char *table_set, const struct rc_buf *ids,
+				 struct db_result **ret_result, struct rc_error *err)
 {
 	char sql[1000];
 
-	snprintf(sql, sizeof(sql),
-		 "SELECT s.id, i.uid, i.local, coalesce(d.attempt, 0) + 1 FROM shard s"
-		 " CROSS JOIN LATERAL (SELECT generate_series(s.first_uid, s.first_uid + s.n - 1) AS uid WHERE s.uids IS NULL"
-		 " UNION ALL SELECT unnest(s.uids)) u"
-		 " JOIN item%s i ON i.job = s.job AND i.uid = u.uid LEFT JOIN deferred d ON d.job = s.job AND d.uid = u.uid"
-		 " WHERE s.id = ANY($1::bigint[]) AND s.kind = 1 AND (d.uid IS NULL OR d.shard = s.id)"
-		 " AND NOT EXISTS (SELECT FROM result%s r WHERE r.job = s.job AND r.uid = u.uid) ORDER BY s.id, i.uid",
-		 table_set, table_set);
+	snprintf(
+	    sql, sizeof(sql),
+	    "SELECT s.id, i.uid, i.local, coalesce(d.attempt, 0) + 1 FROM shard s"
+	    " CROSS JOIN LATERAL (SELECT generate_series(s.first_uid, s.first_uid + s.n - 1) AS "
+	    "uid WHERE s.uids IS NULL"
+	    " UNION ALL SELECT unnest(s.uids)) u"
+	    " JOIN item%s i ON i.job = s.job AND i.uid = u.uid LEFT JOIN deferred d ON d.job = "
+	    "s.job AND d.uid = u.uid"
+	    " WHERE s.id = ANY($1::bigint[]) AND s.kind = 1 AND (d.uid IS NULL OR d.shard = s.id)"
+	    " AND NOT EXISTS (SELECT FROM result%s r WHERE r.job = s.job AND r.uid = u.uid) ORDER "
+	    "BY s.id, i.uid",
+	    table_set, table_set);
 	return db_query_kept(db, sql, DB_PARAMS(db_buf(ids)), ret_result, err);
 }
 
-enum rc_status shards_domains(struct db *db, const struct rc_buf *ids, struct db_result **ret_result, struct rc_error *err)
+enum rc_status shards_domains(struct db *db, const struct rc_buf *ids,
+			      struct db_result **ret_result, struct rc_error *err)
 {
 	return db_query_kept(db,
-			     "SELECT s.id, d.domain FROM shard s JOIN job_domain d ON d.job = s.job AND d.domain_no = ANY(s.domain_nos)"
-			     " WHERE s.id = ANY($1::bigint[]) AND s.kind = 2 AND d.state = 1 ORDER BY s.id, d.domain_no",
+			     "SELECT s.id, d.domain FROM shard s JOIN job_domain d ON d.job = "
+			     "s.job AND d.domain_no = ANY(s.domain_nos)"
+			     " WHERE s.id = ANY($1::bigint[]) AND s.kind = 2 AND d.state = 1 ORDER "
+			     "BY s.id, d.domain_no",
 			     DB_PARAMS(db_buf(ids)), ret_result, err);
 }
 
 enum rc_status shards_done(struct db *db, const struct rc_buf *ids, struct rc_error *err)
 {
-	return db_query_kept(db, "UPDATE shard SET state = 2 WHERE id = ANY($1::bigint[])", DB_PARAMS(db_buf(ids)), NULL, err);
+	return db_query_kept(db, "UPDATE shard SET state = 2 WHERE id = ANY($1::bigint[])",
+			     DB_PARAMS(db_buf(ids)), NULL, err);
 }
 
-enum rc_status shards_landed(struct db *db, const struct rc_buf *ids, struct db_result **ret_result, struct rc_error *err)
+enum rc_status shards_landed(struct db *db, const struct rc_buf *ids, struct db_result **ret_result,
+			     struct rc_error *err)
 {
-	return db_query_kept(db,
-			     "SELECT u.id FROM unnest($1::bigint[]) AS u(id) LEFT JOIN shard s ON s.id = u.id"
-			     " WHERE s.state IS DISTINCT FROM 1",
-			     DB_PARAMS(db_buf(ids)), ret_result, err);
+	return db_query_kept(
+	    db,
+	    "SELECT u.id FROM unnest($1::bigint[]) AS u(id) LEFT JOIN shard s ON s.id = u.id"
+	    " WHERE s.state IS DISTINCT FROM 1",
+	    DB_PARAMS(db_buf(ids)), ret_result, err);
 }
 
 enum rc_status shards_heal(struct db *db, struct db_result **ret_result, struct rc_error *err)
 {
 	return db_query_kept(db,
-			     "UPDATE shard SET state = 0 WHERE state = 1 AND sent_at < now() - $1 * interval '1 second' RETURNING id",
+			     "UPDATE shard SET state = 0 WHERE state = 1 AND sent_at < now() - $1 "
+			     "* interval '1 second' RETURNING id",
 			     DB_PARAMS(db_int(SHARDS_HEAL_S)), ret_result, err);
 }
 
-static enum rc_status counted(struct db *db, const char *sql, const struct db_param *params, int count, int64_t *ret_count,
-			      struct rc_error *err)
+static enum rc_status counted(struct db *db, const char *sql, const struct db_param *params,
+			      int count, int64_t *ret_count, struct rc_error *err)
 {
 	struct db_result *r;
 	enum rc_status status = db_query_kept(db, sql, params, count, &r, err);
@@ -110,9 +134,11 @@ static enum rc_status counted(struct db *db, const char *sql, const struct db_pa
 	return RC_OK;
 }
 
-enum rc_status shards_requeue_lane(struct db *db, uint32_t lane, int64_t *ret_count, struct rc_error *err)
+enum rc_status shards_requeue_lane(struct db *db, uint32_t lane, int64_t *ret_count,
+				   struct rc_error *err)
 {
-	return counted(db, "UPDATE shard SET state = 0 WHERE state = 1 AND lane = $1", DB_PARAMS(db_int(lane)), ret_count, err);
+	return counted(db, "UPDATE shard SET state = 0 WHERE state = 1 AND lane = $1",
+		       DB_PARAMS(db_int(lane)), ret_count, err);
 }
 
 enum rc_status shards_requeue_all(struct db *db, int64_t *ret_count, struct rc_error *err)
@@ -122,47 +148,73 @@ enum rc_status shards_requeue_all(struct db *db, int64_t *ret_count, struct rc_e
 
 enum rc_status shards_unsend(struct db *db, const struct rc_buf *ids, struct rc_error *err)
 {
-	return db_query_kept(db, "UPDATE shard SET state = 0 WHERE state = 1 AND id = ANY($1::bigint[])", DB_PARAMS(db_buf(ids)), NULL,
-			     err);
+	return db_query_kept(
+	    db, "UPDATE shard SET state = 0 WHERE state = 1 AND id = ANY($1::bigint[])",
+	    DB_PARAMS(db_buf(ids)), NULL, err);
 }
 
-enum rc_status shards_move(struct db *db, uint32_t from, uint32_t to, bool all, int64_t *ret_count, struct rc_error *err)
+enum rc_status shards_move(struct db *db, uint32_t from, uint32_t to, bool all, int64_t *ret_count,
+			   struct rc_error *err)
 {
 	enum rc_status status;
 	int64_t more;
 
 	status = counted(db,
-			 "UPDATE shard SET lane = $2 WHERE lane = $1 AND state = 0 AND (kind = 2 OR (uids IS NULL AND attempt = 0))",
+			 "UPDATE shard SET lane = $2 WHERE lane = $1 AND state = 0 AND (kind = 2 "
+			 "OR (uids IS NULL AND attempt = 0))",
 			 DB_PARAMS(db_int(from), db_int(to)), ret_count, err);
 	if (status != RC_OK || !all)
 		return status;
 	/* Another identity: to a greylister it is a stranger, so the schedule begins again. */
-	status = counted(db, "UPDATE shard SET lane = $2, mx_host = NULL, mx_address = NULL WHERE lane = $1 AND state IN (0, 1)",
+	status = counted(db,
+			 "UPDATE shard SET lane = $2, mx_host = NULL, mx_address = NULL WHERE lane "
+			 "= $1 AND state IN (0, 1)",
 			 DB_PARAMS(db_int(from), db_int(to)), &more, err);
 	*ret_count += status == RC_OK ? more : 0;
 	if (status == RC_OK)
 		status = counted(db,
-				 "UPDATE deferred SET lane = $2, mx_host = NULL, mx_address = NULL, attempt = CASE WHEN shard IS NULL THEN 0"
+				 "UPDATE deferred SET lane = $2, mx_host = NULL, mx_address = "
+				 "NULL, attempt = CASE WHEN shard IS NULL THEN 0"
 				 " ELSE attempt END, first_at = now() WHERE lane = $1",
 				 DB_PARAMS(db_int(from), db_int(to)), &more, err);
 	*ret_count += status == RC_OK ? more : 0;
 	return status;
 }
 
-/* ------------------------------------------------------------------------------------------------ what is due */
+/* ------------------------------------------------------------------------------------------------
+ * what is due */
 
-enum { DUE_JOB, DUE_UID, DUE_DOMAIN_NO, DUE_LANE, DUE_MX_HOST, DUE_MX_ADDRESS, DUE_CONTROL, DUE_ATTEMPT, DUE_NEED, DUE_GROUP,
-       DUE_FIRST_AT, DUE_INTERACTIVE, DUE_REASON };
+enum {
+	DUE_JOB,
+	DUE_UID,
+	DUE_DOMAIN_NO,
+	DUE_LANE,
+	DUE_MX_HOST,
+	DUE_MX_ADDRESS,
+	DUE_CONTROL,
+	DUE_ATTEMPT,
+	DUE_NEED,
+	DUE_GROUP,
+	DUE_FIRST_AT,
+	DUE_INTERACTIVE,
+	DUE_REASON
+};
 
 static const char due_sql[] =
-	"SELECT d.job, d.uid, d.domain_no, d.lane, coalesce(d.mx_host, ''), coalesce(d.mx_address, ''), coalesce(d.control_local, ''),"
-	" d.attempt, d.need_control, coalesce(jd.mx_group, ''), " DB_MS("d.first_at") ", j.interactive, d.reason"
-	" FROM deferred d JOIN job j ON j.id = d.job JOIN job_domain jd ON jd.job = d.job AND jd.domain_no = d.domain_no"
-	" WHERE d.shard IS NULL AND d.due_at <= now() AND j.state = 'running' AND jd.held_at IS NULL"
-	/* Answers of one conversation fall due moments apart: the earlier wait for the later, and one shard carries them. */
-	" AND NOT EXISTS (SELECT 1 FROM deferred e WHERE e.job = d.job AND e.domain_no = d.domain_no AND e.shard IS NULL"
-	" AND e.due_at > now() AND e.due_at <= d.due_at + interval '1 second')"
-	" ORDER BY d.due_at LIMIT $1";
+    "SELECT d.job, d.uid, d.domain_no, d.lane, coalesce(d.mx_host, ''), coalesce(d.mx_address, "
+    "''), coalesce(d.control_local, ''),"
+    " d.attempt, d.need_control, coalesce(jd.mx_group, ''), " DB_MS(
+	"d.first_at") ", j.interactive, d.reason"
+		      " FROM deferred d JOIN job j ON j.id = d.job JOIN job_domain jd ON jd.job = "
+		      "d.job AND jd.domain_no = d.domain_no"
+		      " WHERE d.shard IS NULL AND d.due_at <= now() AND j.state = 'running' AND "
+		      "jd.held_at IS NULL"
+		      /* Answers of one conversation fall due moments apart: the earlier wait for
+			 the later, and one shard carries them. */
+		      " AND NOT EXISTS (SELECT 1 FROM deferred e WHERE e.job = d.job AND "
+		      "e.domain_no = d.domain_no AND e.shard IS NULL"
+		      " AND e.due_at > now() AND e.due_at <= d.due_at + interval '1 second')"
+		      " ORDER BY d.due_at LIMIT $1";
 
 /* Which rows may leave together: the same domain, lane, server and waiting control. */
 static int same_shard(const struct db_result *r, int a, int b)
@@ -197,23 +249,30 @@ static int by_shard(const void *a, const void *b, void *result)
 	return u < v ? -1 : u > v;
 }
 
-static enum rc_status new_ids(struct db *db, size_t n, struct db_result **ret_result, struct rc_error *err)
+static enum rc_status new_ids(struct db *db, size_t n, struct db_result **ret_result,
+			      struct rc_error *err)
 {
-	return db_query_kept(db, "SELECT nextval(pg_get_serial_sequence('rollcall.shard', 'id')) FROM generate_series(1, $1::int)",
+	return db_query_kept(db,
+			     "SELECT nextval(pg_get_serial_sequence('rollcall.shard', 'id')) FROM "
+			     "generate_series(1, $1::int)",
 			     DB_PARAMS(db_int((int64_t)n)), ret_result, err);
 }
 
 static const char due_shards_sql[] =
-	"INSERT INTO shard (id, job, kind, class, lane, domain_no, mx_group, n, uids, attempts, mx_host, mx_address, control_local,"
-	" need_control, urgent_at) OVERRIDING SYSTEM VALUE"
-	" SELECT id, job, 1, class, lane, domain_no, mx_group, n, uids::bigint[], attempts::smallint[], nullif(mx_host, ''),"
-	" nullif(mx_address, ''), nullif(control_local, ''), need_control, urgent_at"
-	" FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::int[], $5::int[], $6::text[], $7::int[], $8::text[], $9::text[],"
-	" $10::text[], $11::text[], $12::text[], $13::boolean[], $14::timestamptz[])"
-	" AS u(id, job, class, lane, domain_no, mx_group, n, uids, attempts, mx_host, mx_address, control_local, need_control, urgent_at)";
+    "INSERT INTO shard (id, job, kind, class, lane, domain_no, mx_group, n, uids, attempts, "
+    "mx_host, mx_address, control_local,"
+    " need_control, urgent_at) OVERRIDING SYSTEM VALUE"
+    " SELECT id, job, 1, class, lane, domain_no, mx_group, n, uids::bigint[], "
+    "attempts::smallint[], nullif(mx_host, ''),"
+    " nullif(mx_address, ''), nullif(control_local, ''), need_control, urgent_at"
+    " FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::int[], $5::int[], $6::text[], "
+    "$7::int[], $8::text[], $9::text[],"
+    " $10::text[], $11::text[], $12::text[], $13::boolean[], $14::timestamptz[])"
+    " AS u(id, job, class, lane, domain_no, mx_group, n, uids, attempts, mx_host, mx_address, "
+    "control_local, need_control, urgent_at)";
 
-static void due_shard(struct batch *shards, struct batch *rows, const struct db_result *r, const int *order, int n, int64_t id,
-		      int64_t time_scale)
+static void due_shard(struct batch *shards, struct batch *rows, const struct db_result *r,
+		      const int *order, int n, int64_t id, int64_t time_scale)
 {
 	struct rc_buf uids, attempts;
 	int64_t urgent_at_ms = 0;
@@ -222,12 +281,14 @@ static void due_shard(struct batch *shards, struct batch *rows, const struct db_
 	rc_buf_init(&uids, 0);
 	rc_buf_init(&attempts, 0);
 	for (int i = 0; i < n; i++) {
-		int64_t forgotten_ms = db_get_int(r, order[i], DUE_FIRST_AT) +
-				       (int64_t)(GREYLIST_MEMORY_S - URGENT_BEFORE_S) * 1000 / time_scale;
+		int64_t forgotten_ms =
+		    db_get_int(r, order[i], DUE_FIRST_AT) +
+		    (int64_t)(GREYLIST_MEMORY_S - URGENT_BEFORE_S) * 1000 / time_scale;
 
 		db_array_int(&uids, db_get_int(r, order[i], DUE_UID));
 		db_array_int(&attempts, db_get_int(r, order[i], DUE_ATTEMPT) + 1);
-		if (db_get_int(r, order[i], DUE_REASON) == RC_REASON_GREYLISTED && (urgent_at_ms == 0 || forgotten_ms < urgent_at_ms))
+		if (db_get_int(r, order[i], DUE_REASON) == RC_REASON_GREYLISTED &&
+		    (urgent_at_ms == 0 || forgotten_ms < urgent_at_ms))
 			urgent_at_ms = forgotten_ms;
 		batch_int(rows, db_get_int(r, order[i], DUE_JOB));
 		batch_int(rows, db_get_int(r, order[i], DUE_UID));
@@ -260,14 +321,16 @@ static size_t cut(const struct db_result *r, const int *order, int rows, int *en
 	int from = 0;
 
 	for (int i = 1; i <= rows; i++)
-		if (i == rows || i - from == PLAN_SHARD_MAX || same_shard(r, order[from], order[i]) != 0) {
+		if (i == rows || i - from == PLAN_SHARD_MAX ||
+		    same_shard(r, order[from], order[i]) != 0) {
 			ends[n++] = i;
 			from = i;
 		}
 	return n;
 }
 
-enum rc_status shards_make_due(struct db *db, int limit, int64_t time_scale, int64_t *ret_rows, struct rc_error *err)
+enum rc_status shards_make_due(struct db *db, int limit, int64_t time_scale, int64_t *ret_rows,
+			       struct rc_error *err)
 {
 	struct db_result *r = NULL, *ids = NULL;
 	int *order = NULL, *ends = NULL, rows, from = 0;
@@ -285,7 +348,8 @@ enum rc_status shards_make_due(struct db *db, int limit, int64_t time_scale, int
 	order = calloc((size_t)rows, sizeof(*order));
 	ends = calloc((size_t)rows, sizeof(*ends));
 	if (!order || !ends) {
-		status = rc_error_set(err, RC_NO_MEMORY, "no memory for %d rows that are due", rows);
+		status =
+		    rc_error_set(err, RC_NO_MEMORY, "no memory for %d rows that are due", rows);
 		goto out;
 	}
 	for (int i = 0; i < rows; i++)
@@ -294,14 +358,16 @@ enum rc_status shards_make_due(struct db *db, int limit, int64_t time_scale, int
 	n = cut(r, order, rows, ends);
 	status = new_ids(db, n, &ids, err);
 	for (size_t i = 0; i < n && status == RC_OK; i++) {
-		due_shard(&shards, &deferred, r, order + from, ends[i] - from, db_get_int(ids, (int)i, 0), time_scale);
+		due_shard(&shards, &deferred, r, order + from, ends[i] - from,
+			  db_get_int(ids, (int)i, 0), time_scale);
 		from = ends[i];
 	}
 	if (status == RC_OK)
 		status = batch_flush(&shards, db, due_shards_sql, DB_NONE, NULL, err);
 	if (status == RC_OK)
 		status = batch_flush(&deferred, db,
-				     "UPDATE deferred d SET shard = u.shard FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])"
+				     "UPDATE deferred d SET shard = u.shard FROM "
+				     "unnest($1::bigint[], $2::bigint[], $3::bigint[])"
 				     " AS u(job, uid, shard) WHERE d.job = u.job AND d.uid = u.uid",
 				     DB_NONE, NULL, err);
 	if (status == RC_OK)
@@ -316,30 +382,41 @@ out:
 	return status;
 }
 
-/* ------------------------------------------------------------------------------------------------ look-ups */
+/* ------------------------------------------------------------------------------------------------
+ * look-ups */
 
-enum rc_status shards_domains_todo(struct db *db, struct db_result **ret_result, struct rc_error *err)
+enum rc_status shards_domains_todo(struct db *db, struct db_result **ret_result,
+				   struct rc_error *err)
 {
 	return db_query_kept(
-		db,
-		"SELECT j.id, d.domain_no, d.domain, d.first_uid, d.n, d.state, d.attempts, coalesce(" DB_MS("d.first_at") ", 0),"
-		" j.interactive, j.table_set,"
-		" CASE WHEN d.state = 0 AND k.resolved_at + k.ttl_s * interval '1 second' > now() THEN k.resolution END"
-		" FROM job j CROSS JOIN LATERAL ("
-		"(SELECT * FROM job_domain WHERE job = j.id AND state = 0 LIMIT $1) UNION ALL"
-		" (SELECT * FROM job_domain WHERE job = j.id AND state = 4 AND due_at <= now() LIMIT $1)) d"
-		" LEFT JOIN domain_knowledge k ON k.domain = d.domain WHERE j.state = 'running' ORDER BY j.interactive DESC, j.id, d.state,"
-		" d.domain_no LIMIT 5000",
-		DB_PARAMS(db_int(TODO_PER_JOB)), ret_result, err);
+	    db,
+	    "SELECT j.id, d.domain_no, d.domain, d.first_uid, d.n, d.state, d.attempts, "
+	    "coalesce(" DB_MS(
+		"d.first_at") ", 0),"
+			      " j.interactive, j.table_set,"
+			      " CASE WHEN d.state = 0 AND k.resolved_at + k.ttl_s * interval '1 "
+			      "second' > now() THEN k.resolution END"
+			      " FROM job j CROSS JOIN LATERAL ("
+			      "(SELECT * FROM job_domain WHERE job = j.id AND state = 0 LIMIT $1) "
+			      "UNION ALL"
+			      " (SELECT * FROM job_domain WHERE job = j.id AND state = 4 AND "
+			      "due_at <= now() LIMIT $1)) d"
+			      " LEFT JOIN domain_knowledge k ON k.domain = d.domain WHERE j.state "
+			      "= 'running' ORDER BY j.interactive DESC, j.id, d.state,"
+			      " d.domain_no LIMIT 5000",
+	    DB_PARAMS(db_int(TODO_PER_JOB)), ret_result, err);
 }
 
-enum rc_status shards_add_resolve(struct db *db, int64_t job, int class, uint32_t lane, const struct rc_buf *domain_nos, uint32_t n,
-				  bool bypass_cache, struct rc_error *err)
+enum rc_status shards_add_resolve(struct db *db, int64_t job, int class, uint32_t lane,
+				  const struct rc_buf *domain_nos, uint32_t n, bool bypass_cache,
+				  struct rc_error *err)
 {
-	return db_query_kept(db,
-			     "WITH s AS (INSERT INTO shard (job, kind, class, lane, n, domain_nos, bypass_cache)"
-			     " VALUES ($1, 2, $2, $3, $4, $5::int[], $6))"
-			     " UPDATE job_domain SET state = 1 WHERE job = $1 AND domain_no = ANY($5::int[])",
-			     DB_PARAMS(db_int(job), db_int(class), db_int(lane), db_int(n), db_buf(domain_nos), db_bool(bypass_cache)),
-			     NULL, err);
+	return db_query_kept(
+	    db,
+	    "WITH s AS (INSERT INTO shard (job, kind, class, lane, n, domain_nos, bypass_cache)"
+	    " VALUES ($1, 2, $2, $3, $4, $5::int[], $6))"
+	    " UPDATE job_domain SET state = 1 WHERE job = $1 AND domain_no = ANY($5::int[])",
+	    DB_PARAMS(db_int(job), db_int(class), db_int(lane), db_int(n), db_buf(domain_nos),
+		      db_bool(bypass_cache)),
+	    NULL, err);
 }

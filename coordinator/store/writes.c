@@ -19,14 +19,14 @@ struct results {
 
 struct writes {
 	struct results *results;
-	struct batch done_deferred;  /* job, uid */
+	struct batch done_deferred; /* job, uid */
 	struct batch deferred;
 	struct batch domains;
 	struct batch shards;
 	struct batch reports;
 	struct batch shards_done;
 	struct batch harvest;
-	struct batch held;           /* job, domain_no */
+	struct batch held; /* job, domain_no */
 	struct batch controls;
 	struct batch resolutions;
 	struct batch holds;
@@ -56,9 +56,9 @@ struct writes *writes_new(void)
 
 static struct batch *nth(struct writes *w, int i)
 {
-	struct batch *all[] = { &w->done_deferred, &w->deferred, &w->domains, &w->shards,   &w->reports,
-				&w->shards_done,   &w->harvest,  &w->held,    &w->controls, &w->resolutions,
-				&w->holds };
+	struct batch *all[] = { &w->done_deferred, &w->deferred,    &w->domains, &w->shards,
+				&w->reports,	   &w->shards_done, &w->harvest, &w->held,
+				&w->controls,	   &w->resolutions, &w->holds };
 
 	return i < (int)(sizeof(all) / sizeof(*all)) ? all[i] : NULL;
 }
@@ -103,7 +103,8 @@ size_t writes_rows(const struct writes *w)
 	return rows;
 }
 
-/* ------------------------------------------------------------------------------------------------ collecting */
+/* ------------------------------------------------------------------------------------------------
+ * collecting */
 
 static struct batch *results_of(struct writes *w, const char *table_set)
 {
@@ -114,7 +115,7 @@ static struct batch *results_of(struct writes *w, const char *table_set)
 			return &r->rows;
 	r = calloc(1, sizeof(*r));
 	if (!r)
-		abort();  /* a few hundred octets: there is no going on without */
+		abort(); /* a few hundred octets: there is no going on without */
 	snprintf(r->table_set, sizeof(r->table_set), "%s", table_set);
 	batch_init(&r->rows, RESULT_COLUMNS);
 	r->next = w->results;
@@ -226,7 +227,8 @@ void writes_shard(struct writes *w, const struct write_shard *s)
 	batch_int(b, s->held ? SHARD_HELD : SHARD_QUEUED);
 }
 
-void writes_report(struct writes *w, uint64_t shard, uint32_t attempt, uint32_t part, const void *body, size_t len)
+void writes_report(struct writes *w, uint64_t shard, uint32_t attempt, uint32_t part,
+		   const void *body, size_t len)
 {
 	batch_int(&w->reports, (int64_t)shard);
 	batch_int(&w->reports, attempt);
@@ -239,8 +241,8 @@ void writes_shard_done(struct writes *w, uint64_t shard)
 	batch_int(&w->shards_done, (int64_t)shard);
 }
 
-void writes_harvest(struct writes *w, int64_t job, int32_t domain_no, const void *memory, size_t len, bool tripped,
-		    bool rejects_all)
+void writes_harvest(struct writes *w, int64_t job, int32_t domain_no, const void *memory,
+		    size_t len, bool tripped, bool rejects_all)
 {
 	batch_int(&w->harvest, job);
 	batch_int(&w->harvest, domain_no);
@@ -252,8 +254,8 @@ void writes_harvest(struct writes *w, int64_t job, int32_t domain_no, const void
 	}
 }
 
-void writes_known_control(struct writes *w, const char *domain, int control, int64_t control_at_ms, int64_t control_lane,
-			  int64_t accepted_at_ms)
+void writes_known_control(struct writes *w, const char *domain, int control, int64_t control_at_ms,
+			  int64_t control_lane, int64_t accepted_at_ms)
 {
 	struct batch *b = &w->controls;
 
@@ -264,8 +266,8 @@ void writes_known_control(struct writes *w, const char *domain, int control, int
 	batch_when(b, accepted_at_ms);
 }
 
-void writes_known_resolution(struct writes *w, const char *domain, const void *resolution, size_t len, uint32_t ttl_s,
-			     int64_t resolved_at_ms)
+void writes_known_resolution(struct writes *w, const char *domain, const void *resolution,
+			     size_t len, uint32_t ttl_s, int64_t resolved_at_ms)
 {
 	struct batch *b = &w->resolutions;
 
@@ -282,69 +284,96 @@ void writes_hold(struct writes *w, int64_t lane, const char *mx_group, int64_t u
 	batch_when(&w->holds, until_ms);
 }
 
-/* ------------------------------------------------------------------------------------------------ writing */
+/* ------------------------------------------------------------------------------------------------
+ * writing */
 
-static const char reports_sql[] =
-	"INSERT INTO report (shard, attempt, part, body) SELECT * FROM unnest($1::bigint[], $2::int[], $3::int[], $4::bytea[])"
-	" ON CONFLICT DO NOTHING";
+static const char reports_sql[] = "INSERT INTO report (shard, attempt, part, body) SELECT * FROM "
+				  "unnest($1::bigint[], $2::int[], $3::int[], $4::bytea[])"
+				  " ON CONFLICT DO NOTHING";
 
 static const char domains_sql[] =
-	"UPDATE job_domain d SET state = u.state, attempts = u.attempts, first_at = coalesce(d.first_at, u.first_at), due_at = u.due_at,"
-	" mx_group = coalesce(u.mx_group, d.mx_group), provider = coalesce(u.provider, d.provider), lane = coalesce(u.lane, d.lane),"
-	" resolution = coalesce(u.resolution, d.resolution)"
-	" FROM unnest($1::bigint[], $2::int[], $3::smallint[], $4::smallint[], $5::timestamptz[], $6::timestamptz[], $7::text[],"
-	" $8::text[], $9::int[], $10::bytea[])"
-	" AS u(job, domain_no, state, attempts, first_at, due_at, mx_group, provider, lane, resolution)"
-	" WHERE d.job = u.job AND d.domain_no = u.domain_no";
+    "UPDATE job_domain d SET state = u.state, attempts = u.attempts, first_at = "
+    "coalesce(d.first_at, u.first_at), due_at = u.due_at,"
+    " mx_group = coalesce(u.mx_group, d.mx_group), provider = coalesce(u.provider, d.provider), "
+    "lane = coalesce(u.lane, d.lane),"
+    " resolution = coalesce(u.resolution, d.resolution)"
+    " FROM unnest($1::bigint[], $2::int[], $3::smallint[], $4::smallint[], $5::timestamptz[], "
+    "$6::timestamptz[], $7::text[],"
+    " $8::text[], $9::int[], $10::bytea[])"
+    " AS u(job, domain_no, state, attempts, first_at, due_at, mx_group, provider, lane, resolution)"
+    " WHERE d.job = u.job AND d.domain_no = u.domain_no";
 
 static const char shards_sql[] =
-	"INSERT INTO shard (job, kind, class, lane, domain_no, mx_group, first_uid, n, uids, attempts, state)"
-	" SELECT u.job, 1, u.class, u.lane, u.domain_no, u.mx_group, u.first_uid, u.n, u.uids::bigint[],"
-	" CASE WHEN u.uids IS NOT NULL THEN array_fill(1::smallint, ARRAY[u.n]) END, u.state"
-	" FROM unnest($1::bigint[], $2::smallint[], $3::int[], $4::int[], $5::text[], $6::bigint[], $7::int[], $8::text[], $9::smallint[])"
-	" AS u(job, class, lane, domain_no, mx_group, first_uid, n, uids, state)";
+    "INSERT INTO shard (job, kind, class, lane, domain_no, mx_group, first_uid, n, uids, attempts, "
+    "state)"
+    " SELECT u.job, 1, u.class, u.lane, u.domain_no, u.mx_group, u.first_uid, u.n, "
+    "u.uids::bigint[],"
+    " CASE WHEN u.uids IS NOT NULL THEN array_fill(1::smallint, ARRAY[u.n]) END, u.state"
+    " FROM unnest($1::bigint[], $2::smallint[], $3::int[], $4::int[], $5::text[], $6::bigint[], "
+    "$7::int[], $8::text[], $9::smallint[])"
+    " AS u(job, class, lane, domain_no, mx_group, first_uid, n, uids, state)";
 
 static const char deferred_sql[] =
-	"INSERT INTO deferred AS d (job, uid, domain_no, attempt, tries, reason, first_at, due_at, lane, mx_host, mx_address,"
-	" control_local, need_control, idle, smtp_code, enhanced, evidence_shard, evidence_part, shard)"
-	" SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[], $5::smallint[], $6::smallint[], $7::timestamptz[],"
-	" $8::timestamptz[], $9::int[], $10::text[], $11::text[], $12::text[], $13::boolean[], $14::smallint[], $15::smallint[],"
-	" $16::text[], $17::bigint[], $18::int[], $19::bigint[])"
-	" ON CONFLICT (job, uid) DO UPDATE SET attempt = excluded.attempt, tries = excluded.tries, reason = excluded.reason,"
-	" first_at = excluded.first_at, due_at = excluded.due_at, lane = excluded.lane, mx_host = coalesce(excluded.mx_host, d.mx_host),"
-	" mx_address = coalesce(excluded.mx_address, d.mx_address), control_local = excluded.control_local,"
-	" need_control = excluded.need_control, idle = excluded.idle, smtp_code = coalesce(excluded.smtp_code, d.smtp_code),"
-	" enhanced = coalesce(excluded.enhanced, d.enhanced), evidence_shard = coalesce(excluded.evidence_shard, d.evidence_shard),"
-	" evidence_part = coalesce(excluded.evidence_part, d.evidence_part), shard = NULL";
+    "INSERT INTO deferred AS d (job, uid, domain_no, attempt, tries, reason, first_at, due_at, "
+    "lane, mx_host, mx_address,"
+    " control_local, need_control, idle, smtp_code, enhanced, evidence_shard, evidence_part, shard)"
+    " SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[], $5::smallint[], "
+    "$6::smallint[], $7::timestamptz[],"
+    " $8::timestamptz[], $9::int[], $10::text[], $11::text[], $12::text[], $13::boolean[], "
+    "$14::smallint[], $15::smallint[],"
+    " $16::text[], $17::bigint[], $18::int[], $19::bigint[])"
+    " ON CONFLICT (job, uid) DO UPDATE SET attempt = excluded.attempt, tries = excluded.tries, "
+    "reason = excluded.reason,"
+    " first_at = excluded.first_at, due_at = excluded.due_at, lane = excluded.lane, mx_host = "
+    "coalesce(excluded.mx_host, d.mx_host),"
+    " mx_address = coalesce(excluded.mx_address, d.mx_address), control_local = "
+    "excluded.control_local,"
+    " need_control = excluded.need_control, idle = excluded.idle, smtp_code = "
+    "coalesce(excluded.smtp_code, d.smtp_code),"
+    " enhanced = coalesce(excluded.enhanced, d.enhanced), evidence_shard = "
+    "coalesce(excluded.evidence_shard, d.evidence_shard),"
+    " evidence_part = coalesce(excluded.evidence_part, d.evidence_part), shard = NULL";
 
 static const char controls_sql[] =
-	"INSERT INTO domain_knowledge AS k (domain, control, control_at, control_lane, accepted_at)"
-	" SELECT * FROM unnest($1::text[], $2::smallint[], $3::timestamptz[], $4::int[], $5::timestamptz[]) u ORDER BY 1"
-	" ON CONFLICT (domain) DO UPDATE SET control = coalesce(excluded.control, k.control),"
-	" control_at = coalesce(excluded.control_at, k.control_at), control_lane = coalesce(excluded.control_lane, k.control_lane),"
-	" accepted_at = greatest(excluded.accepted_at, k.accepted_at)";
+    "INSERT INTO domain_knowledge AS k (domain, control, control_at, control_lane, accepted_at)"
+    " SELECT * FROM unnest($1::text[], $2::smallint[], $3::timestamptz[], $4::int[], "
+    "$5::timestamptz[]) u ORDER BY 1"
+    " ON CONFLICT (domain) DO UPDATE SET control = coalesce(excluded.control, k.control),"
+    " control_at = coalesce(excluded.control_at, k.control_at), control_lane = "
+    "coalesce(excluded.control_lane, k.control_lane),"
+    " accepted_at = greatest(excluded.accepted_at, k.accepted_at)";
 
 static const char resolutions_sql[] =
-	"INSERT INTO domain_knowledge AS k (domain, resolution, ttl_s, resolved_at)"
-	" SELECT DISTINCT ON (1) * FROM unnest($1::text[], $2::bytea[], $3::int[], $4::timestamptz[]) u ORDER BY 1"
-	" ON CONFLICT (domain) DO UPDATE SET resolution = excluded.resolution, resolved_at = excluded.resolved_at, ttl_s = excluded.ttl_s";
+    "INSERT INTO domain_knowledge AS k (domain, resolution, ttl_s, resolved_at)"
+    " SELECT DISTINCT ON (1) * FROM unnest($1::text[], $2::bytea[], $3::int[], $4::timestamptz[]) "
+    "u ORDER BY 1"
+    " ON CONFLICT (domain) DO UPDATE SET resolution = excluded.resolution, resolved_at = "
+    "excluded.resolved_at, ttl_s = excluded.ttl_s";
 
-static enum rc_status flush_results(struct results *r, struct db *db, int counter, struct rc_error *err)
+static enum rc_status flush_results(struct results *r, struct db *db, int counter,
+				    struct rc_error *err)
 {
 	char sql[1600];
 
 	snprintf(sql, sizeof(sql),
-		 "WITH added AS (INSERT INTO result%s (job, uid, reason, flags, score, smtp_code, enhanced, provider, mx, did_you_mean,"
+		 "WITH added AS (INSERT INTO result%s (job, uid, reason, flags, score, smtp_code, "
+		 "enhanced, provider, mx, did_you_mean,"
 		 " attempts, lane, rule, checked_at, shard, part)"
-		 " SELECT job, uid, reason, flags, score, smtp_code, enhanced, provider, mx, did_you_mean, attempts, lane, rule,"
+		 " SELECT job, uid, reason, flags, score, smtp_code, enhanced, provider, mx, "
+		 "did_you_mean, attempts, lane, rule,"
 		 " checked_at, shard, part"
-		 " FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::int[], $5::smallint[], $6::smallint[], $7::text[],"
-		 " $8::text[], $9::text[], $10::text[], $11::smallint[], $12::int[], $13::text[], $14::timestamptz[], $15::bigint[],"
-		 " $16::int[], $17::boolean[]) AS u(job, uid, reason, flags, score, smtp_code, enhanced, provider, mx, did_you_mean,"
+		 " FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::int[], "
+		 "$5::smallint[], $6::smallint[], $7::text[],"
+		 " $8::text[], $9::text[], $10::text[], $11::smallint[], $12::int[], $13::text[], "
+		 "$14::timestamptz[], $15::bigint[],"
+		 " $16::int[], $17::boolean[]) AS u(job, uid, reason, flags, score, smtp_code, "
+		 "enhanced, provider, mx, did_you_mean,"
 		 " attempts, lane, rule, checked_at, shard, part, was_deferred)"
 		 " ON CONFLICT DO NOTHING RETURNING job, reason)"
-		 " INSERT INTO job_count AS c (job, sink, reason, n) SELECT job, $18::int, reason, count(*) FROM added GROUP BY job, reason"
-		 " ORDER BY job, reason ON CONFLICT (job, sink, reason) DO UPDATE SET n = c.n + excluded.n",
+		 " INSERT INTO job_count AS c (job, sink, reason, n) SELECT job, $18::int, reason, "
+		 "count(*) FROM added GROUP BY job, reason"
+		 " ORDER BY job, reason ON CONFLICT (job, sink, reason) DO UPDATE SET n = c.n + "
+		 "excluded.n",
 		 r->table_set);
 	return batch_flush(&r->rows, db, sql, DB_PARAMS(db_int(counter)), NULL, err);
 }
@@ -356,10 +385,11 @@ enum rc_status writes_flush(struct writes *w, struct db *db, int counter, struct
 	for (struct results *r = w->results; r && status == RC_OK; r = r->next)
 		status = flush_results(r, db, counter, err);
 	if (status == RC_OK)
-		status = batch_flush(&w->done_deferred, db,
-				     "DELETE FROM deferred d USING unnest($1::bigint[], $2::bigint[]) AS u(job, uid)"
-				     " WHERE d.job = u.job AND d.uid = u.uid",
-				     DB_NONE, NULL, err);
+		status = batch_flush(
+		    &w->done_deferred, db,
+		    "DELETE FROM deferred d USING unnest($1::bigint[], $2::bigint[]) AS u(job, uid)"
+		    " WHERE d.job = u.job AND d.uid = u.uid",
+		    DB_NONE, NULL, err);
 	if (status == RC_OK)
 		status = batch_flush(&w->deferred, db, deferred_sql, DB_NONE, NULL, err);
 	if (status == RC_OK)
@@ -368,17 +398,22 @@ enum rc_status writes_flush(struct writes *w, struct db *db, int counter, struct
 		status = batch_flush(&w->shards, db, shards_sql, DB_NONE, NULL, err);
 	if (status == RC_OK)
 		status = batch_flush(&w->harvest, db,
-				     "UPDATE job_domain d SET harvest = u.memory, rejects_all = d.rejects_all OR u.rejects_all"
-				     " FROM unnest($1::bigint[], $2::int[], $3::bytea[], $4::boolean[]) AS u(job, domain_no, memory, rejects_all)"
+				     "UPDATE job_domain d SET harvest = u.memory, rejects_all = "
+				     "d.rejects_all OR u.rejects_all"
+				     " FROM unnest($1::bigint[], $2::int[], $3::bytea[], "
+				     "$4::boolean[]) AS u(job, domain_no, memory, rejects_all)"
 				     " WHERE d.job = u.job AND d.domain_no = u.domain_no",
 				     DB_NONE, NULL, err);
 	if (status == RC_OK)
-		status = batch_flush(&w->held, db,
-				     "WITH u AS (SELECT * FROM unnest($1::bigint[], $2::int[]) AS u(job, domain_no)),"
-				     " h AS (UPDATE job_domain d SET held_at = coalesce(held_at, now()) FROM u"
-				     " WHERE d.job = u.job AND d.domain_no = u.domain_no)"
-				     " UPDATE shard s SET state = 3 FROM u WHERE s.job = u.job AND s.domain_no = u.domain_no AND s.state = 0",
-				     DB_NONE, NULL, err);
+		status = batch_flush(
+		    &w->held, db,
+		    "WITH u AS (SELECT * FROM unnest($1::bigint[], $2::int[]) AS u(job, "
+		    "domain_no)),"
+		    " h AS (UPDATE job_domain d SET held_at = coalesce(held_at, now()) FROM u"
+		    " WHERE d.job = u.job AND d.domain_no = u.domain_no)"
+		    " UPDATE shard s SET state = 3 FROM u WHERE s.job = u.job AND s.domain_no = "
+		    "u.domain_no AND s.state = 0",
+		    DB_NONE, NULL, err);
 	if (status == RC_OK)
 		status = batch_flush(&w->resolutions, db, resolutions_sql, DB_NONE, NULL, err);
 	if (status == RC_OK)
@@ -386,12 +421,16 @@ enum rc_status writes_flush(struct writes *w, struct db *db, int counter, struct
 	if (status == RC_OK)
 		status = batch_flush(&w->holds, db,
 				     "INSERT INTO lane_hold AS h (lane, mx_group, until)"
-				     " SELECT lane, mx_group, max(until) FROM unnest($1::int[], $2::text[], $3::timestamptz[])"
+				     " SELECT lane, mx_group, max(until) FROM unnest($1::int[], "
+				     "$2::text[], $3::timestamptz[])"
 				     " AS u(lane, mx_group, until) GROUP BY 1, 2 ORDER BY 1, 2"
-				     " ON CONFLICT (lane, mx_group) DO UPDATE SET until = greatest(h.until, excluded.until)",
+				     " ON CONFLICT (lane, mx_group) DO UPDATE SET until = "
+				     "greatest(h.until, excluded.until)",
 				     DB_NONE, NULL, err);
 	if (status == RC_OK)
-		status = batch_flush(&w->shards_done, db, "UPDATE shard SET state = 2 WHERE id = ANY($1::bigint[]) AND state IN (0, 1, 3)",
+		status = batch_flush(&w->shards_done, db,
+				     "UPDATE shard SET state = 2 WHERE id = ANY($1::bigint[]) AND "
+				     "state IN (0, 1, 3)",
 				     DB_NONE, NULL, err);
 	writes_clear(w);
 	return status;

@@ -1,9 +1,10 @@
 /*
- * writes - all that one transaction of the planner, the leader or the sink adds to the record: collected, then written with
- * a statement a kind. Nothing is in the database before writes_flush(), and nothing holds before the caller's commit.
+ * writes - all that one transaction of the planner, the leader or the sink adds to the record:
+ * collected, then written with a statement a kind. Nothing is in the database before
+ * writes_flush(), and nothing holds before the caller's commit.
  *
- * Rows are idempotent where Kafka may bring a thing twice: a result that is there stays, and the counts follow what was
- * really inserted. One thread; memory grows with what is collected.
+ * Rows are idempotent where Kafka may bring a thing twice: a result that is there stays, and the
+ * counts follow what was really inserted. One thread; memory grows with what is collected.
  */
 #ifndef COORDINATOR_STORE_WRITES_H
 #define COORDINATOR_STORE_WRITES_H
@@ -23,15 +24,15 @@ struct write_result {
 	int64_t uid;
 	int reason;
 	unsigned flags;
-	int score;              /* -1: none */
-	unsigned smtp_code;     /* 0: none */
+	int score;	    /* -1: none */
+	unsigned smtp_code; /* 0: none */
 	const char *enhanced, *provider, *mx, *did_you_mean, *rule;
 	unsigned attempts;
-	int64_t lane;           /* -1: none */
+	int64_t lane; /* -1: none */
 	int64_t checked_at_ms;
-	uint64_t shard;         /* 0: none */
+	uint64_t shard; /* 0: none */
 	uint32_t part;
-	bool was_deferred;      /* its line in `deferred` goes */
+	bool was_deferred; /* its line in `deferred` goes */
 };
 
 struct write_deferred {
@@ -54,18 +55,24 @@ struct write_deferred {
 };
 
 /* What becomes of a domain of a job. */
-enum { DOMAIN_TO_RESOLVE = 0, DOMAIN_RESOLVING = 1, DOMAIN_PROBING = 2, DOMAIN_DECIDED = 3, DOMAIN_TO_RESOLVE_AGAIN = 4,
-       DOMAIN_SAMPLING = 5 };
+enum {
+	DOMAIN_TO_RESOLVE = 0,
+	DOMAIN_RESOLVING = 1,
+	DOMAIN_PROBING = 2,
+	DOMAIN_DECIDED = 3,
+	DOMAIN_TO_RESOLVE_AGAIN = 4,
+	DOMAIN_SAMPLING = 5
+};
 
 struct write_domain {
 	int64_t job;
 	int32_t domain_no;
 	int state;
 	unsigned attempts;
-	int64_t first_at_ms, due_at_ms;  /* 0: null */
+	int64_t first_at_ms, due_at_ms;	 /* 0: null */
 	const char *mx_group, *provider; /* NULL: as it was */
-	int64_t lane;                    /* -1: as it was */
-	const void *resolution;          /* NULL: as it was */
+	int64_t lane;			 /* -1: as it was */
+	const void *resolution;		 /* NULL: as it was */
 	size_t resolution_len;
 };
 
@@ -80,7 +87,7 @@ struct write_shard {
 	const char *mx_group;
 	int64_t first_uid;
 	uint32_t n;
-	const int64_t *uids;    /* n of them, or NULL */
+	const int64_t *uids; /* n of them, or NULL */
 	bool held;
 };
 
@@ -94,23 +101,26 @@ void writes_result(struct writes *w, const char *table_set, const struct write_r
 void writes_deferred(struct writes *w, const struct write_deferred *row);
 void writes_domain(struct writes *w, const struct write_domain *domain);
 void writes_shard(struct writes *w, const struct write_shard *shard);
-void writes_report(struct writes *w, uint64_t shard, uint32_t attempt, uint32_t part, const void *body, size_t len);
+void writes_report(struct writes *w, uint64_t shard, uint32_t attempt, uint32_t part,
+		   const void *body, size_t len);
 void writes_shard_done(struct writes *w, uint64_t shard);
-/* What a job remembers of a domain: the guard's memory (`tripped`: held from now on, its queued shards too), and whether it was
- * seen to reject everybody. */
-void writes_harvest(struct writes *w, int64_t job, int32_t domain_no, const void *memory, size_t len, bool tripped,
-		    bool rejects_all);
+/* What a job remembers of a domain: the guard's memory (`tripped`: held from now on, its queued
+ * shards too), and whether it was seen to reject everybody. */
+void writes_harvest(struct writes *w, int64_t job, int32_t domain_no, const void *memory,
+		    size_t len, bool tripped, bool rejects_all);
 /* A lane is to leave an MX group alone for a while. */
 void writes_hold(struct writes *w, int64_t lane, const char *mx_group, int64_t until_ms);
 /* What a probe taught of a domain: control 0: nothing new. */
-void writes_known_control(struct writes *w, const char *domain, int control, int64_t control_at_ms, int64_t control_lane,
-			  int64_t accepted_at_ms);
-void writes_known_resolution(struct writes *w, const char *domain, const void *resolution, size_t len, uint32_t ttl_s,
-			     int64_t resolved_at_ms);
+void writes_known_control(struct writes *w, const char *domain, int control, int64_t control_at_ms,
+			  int64_t control_lane, int64_t accepted_at_ms);
+void writes_known_resolution(struct writes *w, const char *domain, const void *resolution,
+			     size_t len, uint32_t ttl_s, int64_t resolved_at_ms);
 
 /* How many rows of any kind wait. */
 size_t writes_rows(const struct writes *w);
-/* Within the caller's transaction. `counter`: the line of job_count, see there. Empties it, whatever comes. */
-enum rc_status writes_flush(struct writes *w, struct db *db, int counter, struct rc_error *err) RC_MUST_CHECK;
+/* Within the caller's transaction. `counter`: the line of job_count, see there. Empties it,
+ * whatever comes. */
+enum rc_status writes_flush(struct writes *w, struct db *db, int counter,
+			    struct rc_error *err) RC_MUST_CHECK;
 
 #endif

@@ -13,7 +13,8 @@ enum { NOW = 1000000 };
 
 static struct dispatch *make(bool no_caps, uint64_t lane_octets)
 {
-	const struct dispatch_limits limits = { .no_group_caps = no_caps, .lane_octets = lane_octets };
+	const struct dispatch_limits limits = { .no_group_caps = no_caps,
+						.lane_octets = lane_octets };
 	struct dispatch *d = dispatch_new(&limits);
 
 	assert_non_null(d);
@@ -21,10 +22,16 @@ static struct dispatch *make(bool no_caps, uint64_t lane_octets)
 	return d;
 }
 
-static bool add_full(struct dispatch *d, uint64_t id, int32_t tenant, int64_t job, enum dispatch_class class, uint32_t cost,
-		     const char *group, int64_t urgent_at_ms)
+static bool add_full(struct dispatch *d, uint64_t id, int32_t tenant, int64_t job,
+		     enum dispatch_class class, uint32_t cost, const char *group,
+		     int64_t urgent_at_ms)
 {
-	const struct dispatch_shard shard = { .id = id, .job = job, .tenant = tenant, .class = class, .cost = cost, .group = group,
+	const struct dispatch_shard shard = { .id = id,
+					      .job = job,
+					      .tenant = tenant,
+					      .class = class,
+					      .cost = cost,
+					      .group = group,
 					      .urgent_at_ms = urgent_at_ms };
 	bool taken;
 
@@ -32,7 +39,8 @@ static bool add_full(struct dispatch *d, uint64_t id, int32_t tenant, int64_t jo
 	return taken;
 }
 
-static bool add(struct dispatch *d, uint64_t id, int64_t job, enum dispatch_class class, const char *group)
+static bool add(struct dispatch *d, uint64_t id, int64_t job, enum dispatch_class class,
+		const char *group)
 {
 	return add_full(d, id, 1, job, class, 10, group, 0);
 }
@@ -55,14 +63,14 @@ static void in_order_and_once(void **state)
 	assert_false(add(d, 2, 1, DISPATCH_BULK, "b"));
 	assert_int_equal(dispatch_queued(d, 0, 1, DISPATCH_BULK), 2);
 	assert_int_equal(pick(d), 1);
-	assert_false(add(d, 1, 1, DISPATCH_BULK, "a"));  /* in flight */
+	assert_false(add(d, 1, 1, DISPATCH_BULK, "a")); /* in flight */
 	assert_int_equal(pick(d), 2);
 	assert_int_equal(pick(d), 0);
 	assert_int_equal(dispatch_in_flight(d), 2);
 	dispatch_done(d, 1, NOW);
 	dispatch_done(d, 99, NOW);
 	assert_int_equal(dispatch_in_flight(d), 1);
-	assert_true(add(d, 1, 1, DISPATCH_BULK, "a"));   /* again, after it came back to the queue */
+	assert_true(add(d, 1, 1, DISPATCH_BULK, "a")); /* again, after it came back to the queue */
 	dispatch_free(d);
 }
 
@@ -250,7 +258,8 @@ static void the_window_and_the_credit_end(void **state)
 	assert_int_equal(cost, DISPATCH_WINDOW_MIN);
 	dispatch_free(d);
 
-	/* 700 octets a shard and 40 a recipient: two of a hundred fit into 9,000 before the third finds no room. */
+	/* 700 octets a shard and 40 a recipient: two of a hundred fit into 9,000 before the third
+	 * finds no room. */
 	d = make(true, 9000);
 	for (uint64_t i = 1; i <= 10; i++)
 		add_full(d, i, 1, 1, DISPATCH_BULK, 100, "a", 0);

@@ -12,12 +12,19 @@
 
 enum { NOW = 1000000000 };
 
-static const struct lane_identity us = { .name = "a", .public_address = "192.0.2.1", .bind_address = "10.0.0.1", .helo = "h.test",
+static const struct lane_identity us = { .name = "a",
+					 .public_address = "192.0.2.1",
+					 .bind_address = "10.0.0.1",
+					 .helo = "h.test",
 					 .mail_from = "verify@h.test" };
 
 static struct lane_lease lease_of(const char *worker, int64_t age_ms)
 {
-	struct lane_lease lease = { .exists = true, .machine = "m1", .epoch = 7, .granted_at_ms = NOW - age_ms, .confirmed = true };
+	struct lane_lease lease = { .exists = true,
+				    .machine = "m1",
+				    .epoch = 7,
+				    .granted_at_ms = NOW - age_ms,
+				    .confirmed = true };
 
 	snprintf(lease.worker, sizeof(lease.worker), "%s", worker);
 	return lease;
@@ -25,7 +32,9 @@ static struct lane_lease lease_of(const char *worker, int64_t age_ms)
 
 static struct lane_offer offer_of(const char *worker, uint64_t epoch)
 {
-	return (struct lane_offer){ .worker = worker, .machine = "m1", .identity = us, .proved = true, .epoch = epoch };
+	return (struct lane_offer){
+		.worker = worker, .machine = "m1", .identity = us, .proved = true, .epoch = epoch
+	};
 }
 
 static enum lane_decision decide(const struct lane_lease *lease, const struct lane_offer *offer)

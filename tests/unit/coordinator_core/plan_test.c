@@ -16,7 +16,8 @@ struct mx {
 };
 
 /* Static storage: one resolution at a time. */
-static const Rollcall__Resolution *resolution(Rollcall__ResolutionState state, const struct mx *mx, size_t n)
+static const Rollcall__Resolution *resolution(Rollcall__ResolutionState state, const struct mx *mx,
+					      size_t n)
 {
 	static Rollcall__Resolution r;
 	static Rollcall__MxHost hosts[8];
@@ -25,7 +26,7 @@ static const Rollcall__Resolution *resolution(Rollcall__ResolutionState state, c
 
 	rollcall__resolution__init(&r);
 	r.state = state;
-	r.domain = (char *)(uintptr_t)"example.test";
+	r.domain = (char *)(uintptr_t) "example.test";
 	for (size_t i = 0; i < n; i++) {
 		rollcall__mx_host__init(&hosts[i]);
 		hosts[i].preference = mx[i].preference;
@@ -42,7 +43,8 @@ static const Rollcall__Resolution *resolution(Rollcall__ResolutionState state, c
 
 static void a_group_is_whose_hosts_they_are(void **state)
 {
-	const struct mx two[] = { { 20, "backup.elsewhere.test", "192.0.2.9" }, { 10, "mx1.mail.hoster.test", "192.0.2.1" } };
+	const struct mx two[] = { { 20, "backup.elsewhere.test", "192.0.2.9" },
+				  { 10, "mx1.mail.hoster.test", "192.0.2.1" } };
 	const struct mx equal[] = { { 10, "b.second.test", NULL }, { 10, "a.first.test", NULL } };
 	const struct mx implicit[] = { { 0, "example.test", "192.0.2.7" } };
 	const struct rc_provider provider = { .name = "gmail" };
@@ -54,17 +56,20 @@ static void a_group_is_whose_hosts_they_are(void **state)
 	/* The order of a DNS answer does not matter. */
 	plan_mx_group(NULL, resolution(ROLLCALL__RESOLUTION_STATE__RESOLUTION_MX, equal, 2), group);
 	assert_string_equal(group, "first.test");
-	plan_mx_group(NULL, resolution(ROLLCALL__RESOLUTION_STATE__RESOLUTION_IMPLICIT, implicit, 1), group);
+	plan_mx_group(
+	    NULL, resolution(ROLLCALL__RESOLUTION_STATE__RESOLUTION_IMPLICIT, implicit, 1), group);
 	assert_string_equal(group, "ip:192.0.2.7");
 	plan_mx_group(NULL, resolution(ROLLCALL__RESOLUTION_STATE__RESOLUTION_MX, NULL, 0), group);
 	assert_string_equal(group, "example.test");
-	plan_mx_group(&provider, resolution(ROLLCALL__RESOLUTION_STATE__RESOLUTION_MX, two, 2), group);
+	plan_mx_group(&provider, resolution(ROLLCALL__RESOLUTION_STATE__RESOLUTION_MX, two, 2),
+		      group);
 	assert_string_equal(group, "gmail");
 }
 
 static void of_a_lane_that_leaves_only_its_groups_move(void **state)
 {
-	static const uint32_t five[] = { 0, 3, 4, 8, 15 }, four[] = { 0, 3, 8, 15 }, turned[] = { 15, 8, 4, 3, 0 };
+	static const uint32_t five[] = { 0, 3, 4, 8, 15 }, four[] = { 0, 3, 8, 15 },
+			      turned[] = { 15, 8, 4, 3, 0 };
 	unsigned share[16] = { 0 };
 
 	(void)state;
@@ -105,8 +110,10 @@ static void a_sample_is_spread_evenly_and_never_empty(void **state)
 {
 	static const struct {
 		uint32_t n, per_mille, count;
-	} cases[] = { { 1, 10, 1 }, { 99, 10, 1 }, { 100, 10, 1 }, { 101, 10, 2 }, { 1000, 10, 10 }, { 50, 0, 1 }, { 5, 1000, 5 },
-		      { 1000000000, 10, 10000000 } };
+	} cases[] = {
+		{ 1, 10, 1 },	  { 99, 10, 1 }, { 100, 10, 1 }, { 101, 10, 2 },
+		{ 1000, 10, 10 }, { 50, 0, 1 },	 { 5, 1000, 5 }, { 1000000000, 10, 10000000 }
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -121,7 +128,8 @@ static void a_sample_is_spread_evenly_and_never_empty(void **state)
 			assert_true(uid > last);
 			last = uid;
 		}
-		assert_true(plan_sample_uid(500, cases[i].n, count, count - 1) < 500 + (uint64_t)cases[i].n);
+		assert_true(plan_sample_uid(500, cases[i].n, count, count - 1) <
+			    500 + (uint64_t)cases[i].n);
 	}
 }
 
