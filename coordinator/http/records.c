@@ -87,6 +87,21 @@ static bool starts(const struct rc_buf *b, const char *magic, size_t len)
 	return b->len >= len && memcmp(b->data, magic, len) == 0;
 }
 
+/* "[{" with any blanks: no address and no column's name begins so. */
+static bool is_json_array(const struct rc_buf *b)
+{
+	static const char blanks[] = " \t\r\n";
+	size_t at = 0;
+
+	while (at < b->len && memchr(blanks, b->data[at], 4))
+		at++;
+	if (at == b->len || b->data[at++] != '[')
+		return false;
+	while (at < b->len && memchr(blanks, b->data[at], 4))
+		at++;
+	return at < b->len && b->data[at] == '{';
+}
+
 static enum rc_status refuse_binary(const struct rc_buf *h, struct list_fault *fault)
 {
 	const char *what = NULL;
@@ -99,6 +114,9 @@ static enum rc_status refuse_binary(const struct rc_buf *h, struct list_fault *f
 	else if (starts(h, "\xff\xfe", 2) || starts(h, "\xfe\xff", 2) ||
 		 (h->len >= 2 && (!h->data[0] != !h->data[1])))
 		what = "record 1, column 1: the file is UTF-16: save it as UTF-8";
+	else if (is_json_array(h))
+		what = "this is a JSON array: send its objects one a line, without the brackets and "
+		       "the commas between them (NDJSON)";
 	if (!what)
 		return RC_OK;
 	rc_error_set(&fault->error, RC_INVALID, "%s", what);

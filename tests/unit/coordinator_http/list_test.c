@@ -127,6 +127,8 @@ static const struct list_case cases[] = {
 	  .fault_column = 1 },
 	{ "xlsx", "PK\003\004\024\0\0\0", 8, CSV, .refused = "save the sheet as CSV", .record = 1,
 	  .fault_column = 1 },
+	{ "JSON array", "[ {\"email\": \"a@x.test\"}\n]\n", CSV, .refused = "JSON array",
+	  .record = 1, .fault_column = 1 },
 	{ "ndjson, broken", "{\"email\":\"a@x.test\"}\n{\"email\":\n", NDJSON,
 	  .refused = "not JSON", .record = 2, .fault_column = 9 },
 	{ "ndjson, no object", "{\"email\":\"a@x.test\"}\n[1]\n", NDJSON,
