@@ -510,8 +510,13 @@ void probe_on_time(struct probe *p, uint64_t now_ms)
 {
 	if (p->state == ENDED)
 		return;
-	if (now_ms >= p->leave_ms)
+	if (now_ms >= p->leave_ms) {
+		/* Servers that keep us waiting, one after the other, have had the shard's whole life:
+		 * that was an attempt, and what they did is its outcome. */
+		if (!p->stopping && p->why_stage && p->order == 0)
+			exhausted(p, now_ms);
 		wind_up(p, now_ms);
+	}
 	if (now_ms >= p->end_ms && p->state == TALKING)
 		smtp_session_cut(&p->session, now_ms);
 	if (p->state == TALKING)
