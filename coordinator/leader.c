@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -398,6 +399,7 @@ static void *run(void *arg)
 	const struct context *context = leader->context;
 	bool rung = true, lost = false;
 	uint32_t wait_ms = 0;
+	char said[RC_ERROR_MAX] = "";
 
 	do {
 		uint64_t before = leader->bell_seen;
@@ -421,8 +423,9 @@ static void *run(void *arg)
 		}
 		if (status != RC_OK) {
 			db_rollback(leader->db);
-			if (!lost || db_alive(leader->db))
+			if (!lost || strcmp(said, err.text) != 0)
 				rc_log(RC_LOG_WARN, "leader_interrupted", "why=\"%s\"", err.text);
+			snprintf(said, sizeof(said), "%s", err.text);
 			readiness_set(context->readiness, READINESS_LEADER, READINESS_LEADER_THREAD,
 				      err.text);
 			if (!db_alive(leader->db))

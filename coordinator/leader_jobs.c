@@ -224,7 +224,7 @@ enum rc_status leader_sweep(struct leader *leader, struct rc_error *err)
 {
 	struct db_result *r;
 	enum rc_status status;
-	int64_t dropped = 0;
+	int64_t dropped = 0, repaired = 0;
 
 	status = progress_overdue(leader->db, &r, err);
 	if (status != RC_OK)
@@ -243,6 +243,10 @@ enum rc_status leader_sweep(struct leader *leader, struct rc_error *err)
 		status = progress_drop_ended(leader->db, &dropped, err);
 	if (status == RC_OK && dropped > 0)
 		rc_log(RC_LOG_INFO, "shards_dropped", "count=%" PRId64, dropped);
+	if (status == RC_OK)
+		status = progress_repair(leader->db, &repaired, err);
+	if (status == RC_OK && repaired > 0)
+		rc_log(RC_LOG_ERROR, "rows_repaired", "count=%" PRId64, repaired);
 	if (status == RC_OK)
 		status = progress_stopped(leader->db, &r, err);
 	if (status != RC_OK)

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -360,6 +361,7 @@ static void *run(void *arg)
 	struct sink *sink = arg;
 	const struct context *context = sink->context;
 	uint64_t seen = 0;
+	char said[RC_ERROR_MAX] = "";
 	bool lost = false;
 
 	while (!bell_stopped(context->sink_bell)) {
@@ -384,8 +386,9 @@ static void *run(void *arg)
 			readiness_set(context->readiness, READINESS_DATABASE, READINESS_SINK, NULL);
 			continue;
 		}
-		if (!lost || db_alive(sink->db))
+		if (!lost || strcmp(said, err.text) != 0)
 			rc_log(RC_LOG_WARN, "sink_interrupted", "why=\"%s\"", err.text);
+		snprintf(said, sizeof(said), "%s", err.text);
 		lost = true;
 		if (!db_alive(sink->db))
 			readiness_set(context->readiness, READINESS_DATABASE, READINESS_SINK,

@@ -151,7 +151,7 @@ enum rc_status groups_lanes(struct groups *g, struct db *db, const char *name, u
 	if (status != RC_OK)
 		return status;
 	if (g->known_count == 0)
-		return rc_error_set(err, RC_NOT_FOUND, "there is no lane yet");
+		return rc_error_set(err, RC_UNAVAILABLE, "there is no lane yet");
 	if (slots < 1)
 		slots = 1;
 	if (slots > g->known_count)

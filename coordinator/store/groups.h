@@ -26,7 +26,7 @@ void groups_forget(struct groups *g);
 /*
  * The lanes of `group`, one a slot: at least 1, at most `slots` and as many as there are lanes. A
  * remembered lane that has not been heard of for two minutes is passed over for now; for a day:
- * replaced. RC_NOT_FOUND: there is no lane at all yet.
+ * replaced. RC_UNAVAILABLE: there is no lane at all yet.
  */
 enum rc_status groups_lanes(struct groups *g, struct db *db, const char *group, uint32_t slots,
 			    int64_t now_ms, uint32_t ret_lanes[GROUPS_SLOTS_MAX], size_t *ret_count,

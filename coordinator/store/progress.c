@@ -1,6 +1,8 @@
 /* See progress.h. */
 #include "coordinator/store/progress.h"
 
+#include <stdio.h>
+
 #include "coordinator/store/db.h"
 
 enum rc_status progress_finish(struct db *db, struct db_result **ret_result, struct rc_error *err)
@@ -89,4 +91,68 @@ enum rc_status progress_stopped(struct db *db, struct db_result **ret_result, st
 {
 	return db_query_kept(db, "SELECT id FROM job WHERE state IN ('paused', 'held') LIMIT 1000",
 			     DB_NONE, ret_result, err);
+}
+
+#define IDLE_JOBS                                                                                  \
+	"idle AS MATERIALIZED (SELECT id FROM job j WHERE state = 'running' AND NOT EXISTS "       \
+	"(SELECT"                                                                                  \
+	" FROM shard s WHERE s.job = j.id AND s.state IN (0, 1, 3)))"
+
+static enum rc_status missing_of(struct db *db, int64_t job, const char *table_set,
+				 int64_t *ret_count, struct rc_error *err)
+{
+	char sql[700];
+	struct db_result *r;
+	enum rc_status status;
+
+	snprintf(
+	    sql, sizeof(sql),
+	    "UPDATE job_domain d SET state = 0 WHERE d.job = $1 AND EXISTS (SELECT FROM item%s i "
+	    "WHERE"
+	    " i.job = d.job AND i.uid BETWEEN d.first_uid AND d.first_uid + d.n - 1 AND NOT EXISTS"
+	    " (SELECT FROM result%s r WHERE r.job = i.job AND r.uid = i.uid))",
+	    table_set, table_set);
+	status = db_query(db, sql, DB_PARAMS(db_int(job)), &r, err);
+	if (status != RC_OK)
+		return status;
+	*ret_count += db_affected(r);
+	db_result_free(r);
+	return RC_OK;
+}
+
+enum rc_status progress_repair(struct db *db, int64_t *ret_count, struct rc_error *err)
+{
+	struct db_result *r;
+	enum rc_status status;
+
+	*ret_count = 0;
+	/* One statement is one snapshot: what the others do in between is not seen by halves. */
+	status = db_query_kept(db,
+			       "WITH " IDLE_JOBS ","
+			       " a AS (UPDATE job_domain SET state = 0 WHERE state = 1 AND job IN "
+			       "(SELECT id FROM idle)"
+			       " RETURNING 1),"
+			       " b AS (UPDATE deferred SET shard = NULL WHERE shard IS NOT NULL "
+			       "AND job IN (SELECT id FROM"
+			       " idle) RETURNING 1)"
+			       " SELECT (SELECT count(*) FROM a) + (SELECT count(*) FROM b)",
+			       DB_NONE, &r, err);
+	if (status != RC_OK)
+		return status;
+	*ret_count = db_get_int(r, 0, 0);
+	db_result_free(r);
+	status = db_query_kept(
+	    db,
+	    "WITH " IDLE_JOBS " SELECT j.id, j.table_set FROM job j JOIN idle USING (id)"
+	    " WHERE j.item_count > (SELECT coalesce(sum(n), 0) FROM job_count c WHERE c.job = j.id)"
+	    " AND NOT EXISTS (SELECT FROM deferred f WHERE f.job = j.id)"
+	    " AND NOT EXISTS (SELECT FROM job_domain d WHERE d.job = j.id AND d.state IN (0, 1, "
+	    "4))",
+	    DB_NONE, &r, err);
+	if (status != RC_OK)
+		return status;
+	for (int i = 0; i < db_rows(r) && status == RC_OK; i++)
+		status = missing_of(db, db_get_int(r, i, 0), db_get_text(r, i, 1), ret_count, err);
+	db_result_free(r);
+	return status;
 }

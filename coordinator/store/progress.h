@@ -39,4 +39,12 @@ enum rc_status progress_domains(struct db *db, int64_t job, int32_t after,
 enum rc_status progress_stopped(struct db *db, struct db_result **ret_result,
 				struct rc_error *err) RC_MUST_CHECK;
 
+/*
+ * The net below everything else: a running job of which nothing is queued, out or held, but rows
+ * are missing that wait for nothing. That is a bug of ours or damage from outside; its domains are
+ * looked up again. *ret_count: lines put back.
+ */
+enum rc_status progress_repair(struct db *db, int64_t *ret_count,
+			       struct rc_error *err) RC_MUST_CHECK;
+
 #endif
