@@ -364,7 +364,7 @@ static bool pid_file_line(const struct cluster *cluster, int number, char *ret_l
 		if (i != number)
 			continue;
 		line[strcspn(line, " \n")] = '\0';
-		snprintf(ret_line, size, "%s", line);
+		snprintf(ret_line, size, "%.*s", (int)size - 1, line);
 		found = true;
 	}
 	if (file)

@@ -77,7 +77,7 @@ const struct rc_option config_table[] = {
 	  AT(harvest_guard),
 	  .value = "on",
 	  .help =
-	      "Stop asking a domain that refuses nearly everybody, until an admin releases it." },
+	      "Stop asking a domain that refuses nearly everybody; after 24 h its rows end so." },
 	{ .name = "pace",
 	  .type = RC_OPTION_BOOL,
 	  AT(pace),

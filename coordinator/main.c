@@ -32,7 +32,7 @@
 enum { EXIT_WRONG = 1, EXIT_USAGE = 2, STOP_MAX_MS = 2500 };
 
 static const char usage[] =
-    "rollcall-coordinator [OPTIONS] [migrate | key --role read|submit|admin [--name NAME]]";
+    "[OPTIONS] [migrate | key --role read|submit|admin [--name NAME]]";
 
 /* What `key` takes besides the options of the service. */
 struct key_request {

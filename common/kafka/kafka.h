@@ -41,10 +41,11 @@ struct rc_kafka_settings {
 #define RC_KAFKA_OPTION_ROWS(config, member)                                                       \
 	{ .name = "brokers", .type = RC_OPTION_STRING,                                             \
 	  .offset = offsetof(config, member.brokers), .value = "127.0.0.1:9092",                   \
-	  .unit = "host:port,...", .help = "Kafka brokers to start from." },                       \
+	  .unit = "host:port,...", .help = "Kafka's bootstrap addresses, or @FILE to read them from a file." },                       \
 	{ .name = "message-key", .type = RC_OPTION_STRING,                                         \
 	  .offset = offsetof(config, member.message_key), .secret = true,                          \
-	  .help = "Seal what goes through Kafka under this text; the same in both services." },    \
+	  .unit = "16 characters or more",                                                          \
+	  .help = "Seals what passes through the broker; the same for coordinator and workers." },    \
 	{ .name = "kafka-options", .type = RC_OPTION_STRING,                                       \
 	  .offset = offsetof(config, member.kafka_options), .secret = true,                        \
 	  .unit = "name=value,...",                                                                \

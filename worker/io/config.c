@@ -18,7 +18,7 @@ static const struct rc_option table[] = {
 	  .min = 0, .max = 3600 * 1000,
 	  .help = "How long to wait for a broker at start before giving up; later it is waited for without end." },
 	{ .name = "message-key", .type = RC_OPTION_STRING, .offset = AT(message_key), .secret = true,
-	  .unit = "64 hex digits",
+	  .unit = "16 characters or more",
 	  .help = "Seals what passes through the broker; the same for coordinator and workers." },
 	{ .name = "kafka-options", .type = RC_OPTION_STRING, .offset = AT(kafka_options), .secret = true,
 	  .unit = "name=value,...",
@@ -33,7 +33,7 @@ static const struct rc_option table[] = {
 	  .help = "Keep to standing limits by mail server; off: react to replies only, and connect only to "
 		  "allow-targets." },
 	{ .name = "unsafe-lanes", .type = RC_OPTION_BOOL, .offset = AT(unsafe_lanes), .value = "off",
-	  .help = "Probe with a lane that `rollcall doctor` would refuse." },
+	  .help = "Probe with a lane whose reverse DNS, HELO or port 25 is known not to be fit." },
 	{ .name = "time-scale", .type = RC_OPTION_INT, .offset = AT(time_scale), .value = "1", .min = 1,
 	  .max = 100000,
 	  .help = "Divides every wait before another attempt, for tests; other than 1: connect only to "
