@@ -64,6 +64,13 @@ enum rc_status inbox_shards(struct db *db, const struct rc_buf *ids, struct db_r
 {
 	enum rc_status status;
 
+	/* Jobs first, as everywhere: one that is being deleted is waited for, and then gone. */
+	status = db_query_kept(db,
+			       "SELECT FROM job WHERE id IN (SELECT job FROM shard WHERE id ="
+			       " ANY($1::bigint[])) ORDER BY id FOR KEY SHARE",
+			       DB_PARAMS(db_buf(ids)), NULL, err);
+	if (status != RC_OK)
+		return status;
 	/* Two sinks may speak of the same domain: one after the other, in one order. */
 	status = db_query_kept(db,
 			       "SELECT FROM job_domain d WHERE (d.job, d.domain_no) IN (SELECT "

@@ -22,7 +22,7 @@ enum rc_status progress_drop_ended(struct db *db, int64_t *ret_count, struct rc_
 	    db_query_kept(db,
 			  "WITH ended AS MATERIALIZED (SELECT id FROM job WHERE state IN ('done', "
 			  "'cancelled', 'failed')"
-			  " AND finished_at > now() - interval '1 hour'),"
+			  " AND finished_at > now() - interval '1 hour' FOR KEY SHARE SKIP LOCKED),"
 			  " d AS (DELETE FROM deferred WHERE job IN (SELECT id FROM ended))"
 			  " UPDATE shard s SET state = 4 FROM ended WHERE s.job = ended.id AND "
 			  "s.state IN (0, 1, 3)",

@@ -49,10 +49,14 @@ enum rc_status shards_send(struct db *db, const struct rc_buf *ids, const struct
 {
 	return db_query_kept(
 	    db,
-	    "WITH sent AS (UPDATE shard s SET state = 1, attempt = s.attempt + 1, epoch = u.epoch, "
+	    /* Jobs first, as everywhere: one that is being deleted is passed by. */
+	    "WITH j AS MATERIALIZED (SELECT id, table_set FROM job WHERE state = 'running' AND id "
+	    "IN"
+	    " (SELECT job FROM shard WHERE id = ANY($1::bigint[])) FOR KEY SHARE SKIP LOCKED),"
+	    " sent AS (UPDATE shard s SET state = 1, attempt = s.attempt + 1, epoch = u.epoch, "
 	    "sent_at = now()"
-	    " FROM unnest($1::bigint[], $2::bigint[]) AS u(id, epoch), job j"
-	    " WHERE s.id = u.id AND s.state = 0 AND j.id = s.job AND j.state = 'running'"
+	    " FROM unnest($1::bigint[], $2::bigint[]) AS u(id, epoch), j"
+	    " WHERE s.id = u.id AND s.state = 0 AND j.id = s.job"
 	    " RETURNING s.id, s.job, s.kind, s.lane, s.attempt, s.epoch, s.mx_group, "
 	    "s.bypass_cache, s.mx_host, s.mx_address,"
 	    " s.control_local, s.need_control, j.table_set, s.domain_no)"
@@ -214,7 +218,7 @@ static const char due_sql[] =
 		      " AND NOT EXISTS (SELECT 1 FROM deferred e WHERE e.job = d.job AND "
 		      "e.domain_no = d.domain_no AND e.shard IS NULL"
 		      " AND e.due_at > now() AND e.due_at <= d.due_at + interval '1 second')"
-		      " ORDER BY d.due_at LIMIT $1";
+		      " ORDER BY d.due_at LIMIT $1 FOR KEY SHARE OF j SKIP LOCKED";
 
 /* Which rows may leave together: the same domain, lane, server and waiting control. */
 static int same_shard(const struct db_result *r, int a, int b)
@@ -403,7 +407,7 @@ enum rc_status shards_domains_todo(struct db *db, struct db_result **ret_result,
 			      "due_at <= now() LIMIT $1)) d"
 			      " LEFT JOIN domain_knowledge k ON k.domain = d.domain WHERE j.state "
 			      "= 'running' ORDER BY j.interactive DESC, j.id, d.state,"
-			      " d.domain_no LIMIT 5000",
+			      " d.domain_no LIMIT 5000 FOR KEY SHARE OF j SKIP LOCKED",
 	    DB_PARAMS(db_int(TODO_PER_JOB)), ret_result, err);
 }
 
