@@ -571,24 +571,6 @@ static void remember(struct judge *j, struct domain *domain, const struct verdic
 	domain->changed = true;
 }
 
-/* The answer in this report by which the server turned our address away, whoever was being asked
- * about; NULL: none. */
-static const Rollcall__Answer *block_in(const struct judge *j, const struct domain *domain,
-					const Rollcall__Report *report)
-{
-	for (size_t i = 0; i < report->n_answers; i++) {
-		struct verdict_answer said;
-
-		if (report->answers[i]->failure != ROLLCALL__FAILURE__FAILURE_NONE)
-			continue;
-		evidence_answer(j->context->rules, domain->provider_name, report->answers[i],
-				&said);
-		if (said.class.category == RC_CATEGORY_IP_BLOCKED && !said.suspect)
-			return report->answers[i];
-	}
-	return NULL;
-}
-
 static void judge_answer_of(struct judge *j, struct shard *s, const Rollcall__Report *report,
 			    const struct evidence_domain *evidence, const Rollcall__Answer *answer,
 			    struct row *row)
@@ -596,7 +578,6 @@ static void judge_answer_of(struct judge *j, struct shard *s, const Rollcall__Re
 	const Rollcall__Session *session;
 	struct domain *domain = s->domain;
 	const struct known *known = domain->known;
-	Rollcall__Answer shared;
 	struct verdict_input in = { 0 };
 	struct verdict v;
 
@@ -623,23 +604,6 @@ static void judge_answer_of(struct judge *j, struct shard *s, const Rollcall__Re
 	}
 	in.domain_accepted = known->accepted_at_ms > 0 &&
 			     (j->d->now_ms - known->accepted_at_ms) / 1000 < ACCEPTED_COUNTS_S;
-	if (answer->failure == ROLLCALL__FAILURE__FAILURE_NOT_PROBED && report->health &&
-	    report->health->throttled) {
-		/* "Your address is blocked" was said to the whole session: it is the answer of
-		 * those not asked any more, too. */
-		const Rollcall__Answer *block = block_in(j, domain, report);
-
-		if (block) {
-			shared = *answer;
-			shared.failure = ROLLCALL__FAILURE__FAILURE_NONE;
-			shared.reply = block->reply;
-			shared.stage = block->stage;
-			shared.session = block->session;
-			shared.suspect = false;
-			shared.connected = block->connected;
-			answer = &shared;
-		}
-	}
 	evidence_fill(j->context->rules, report, evidence, answer, &in);
 	verdict_row(&in, j->context->scores, &v);
 	session = answer->session > 0 && answer->session <= report->n_sessions
