@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from support.fleet import Fleet, compare, lanes, rows
-from support.process import BIN, Process, descendants, wait_until
+from support.process import BIN, BUILD, Process, descendants, wait_until
 from support.world import World
 
 
@@ -104,12 +104,14 @@ def test_an_ordinary_user_can_run_it(work, stopping):
     except KeyError:
         subprocess.run(["useradd", "-r", "-M", "-d", "/nonexistent", "-s", "/usr/sbin/nologin", name], check=True)
         who = pwd.getpwnam(name)
+    # the checkout may stand where nobody else may go (below /root): as a user finds it, installed
+    subprocess.run(["cmake", "--install", BUILD, "--prefix", f"{work}/usr"], check=True, stdout=subprocess.DEVNULL)
     home = f"{work}/home"
     os.mkdir(home)
     os.chown(home, who.pw_uid, who.pw_gid)
     fleet = Fleet(f"{home}/data", LANES=lanes(1), UNSAFE_LANES="on", ALLOW_TARGETS="127.0.0.0/8")
     fleet.env.update(HOME=home, USER=name)
-    fleet.process = Process([f"{BIN}/rollcall", "up", "--data", fleet.data], f"{work}/up.log", env=fleet.env, cwd="/",
+    fleet.process = Process([f"{work}/usr/bin/rollcall", "up", "--data", fleet.data], f"{work}/up.log", env=fleet.env, cwd="/",
                             user=who.pw_uid, group=who.pw_gid, extra_groups=[])
     stopping.append(fleet)
     wait_until("the fleet to be ready", fleet.ready, 90, 0.1)
