@@ -29,6 +29,15 @@ def work(request):
 
 
 @pytest.fixture
+def show(capsys):
+    """Prints on the screen, also where the test passes: what was measured or read from somebody else's log."""
+    def say(text):
+        with capsys.disabled():
+            print("\n  " + text, flush=True)
+    return say
+
+
+@pytest.fixture
 def stopping():
     """A list of things with stop(); they are stopped in reverse order, whatever the test does."""
     things = []

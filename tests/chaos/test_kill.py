@@ -6,7 +6,7 @@ from support.world import World
 
 
 @pytest.mark.parametrize("role", ["worker", "coordinator", "postgres", "broker"])
-def test_no_row_is_lost_or_doubled(work, stopping, role):
+def test_no_row_is_lost_or_doubled(work, stopping, show, role):
     # servers that think, so that shards are out for seconds
     world = World(work, mix="demo", seed=23, rows=6000, time_scale=1000, reply_delay="150ms")
     stopping.append(world)
@@ -28,7 +28,7 @@ def test_no_row_is_lost_or_doubled(work, stopping, role):
         return row and row[0] and row[0] >= 0.2 * float(row[1]) and row[2] > 0 and row
     done, total, outstanding = wait_until("20% of the results, with shards out", in_the_middle, 60, 0.01)
     pid = fleet.kill(role)
-    print(f"kill -9 {role} ({pid}) at {done} of {total} results, {outstanding} shards outstanding")
+    show(f"kill -9 {role} ({pid}) at {done} of {total} results, {outstanding} shards outstanding")
     assert done < 0.8 * float(total), "too late to prove anything"
 
     wait_until("another one in its place", lambda: [p for p in fleet.pids(role) if p != pid], 60)
@@ -48,5 +48,5 @@ def test_no_row_is_lost_or_doubled(work, stopping, role):
     assert len(rows(out)) == row_count
     cursor.execute("SELECT count(*), max(attempt) FROM shard WHERE attempt > 1")
     again, most = cursor.fetchone()
-    print(f"{items} results, each once; {again} shards went out again, at most {most} times")
+    show(f"{items} results, each once; {again} shards went out again, at most {most} times")
     assert again > 0

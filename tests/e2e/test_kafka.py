@@ -5,7 +5,7 @@ from support.postgres import Postgres
 from support.world import World
 
 
-def test_the_job_on_a_real_kafka_and_a_real_postgresql(work, stopping):
+def test_the_job_on_a_real_kafka_and_a_real_postgresql(work, stopping, show):
     kafka = Kafka(f"{work}/kafka")
     stopping.append(kafka)
     kafka.start()
@@ -22,7 +22,7 @@ def test_the_job_on_a_real_kafka_and_a_real_postgresql(work, stopping):
     with postgres.connect() as c:
         cursor = c.cursor()
         cursor.execute("SHOW server_version")
-        print("PostgreSQL", cursor.fetchone()[0])
+        show(f"PostgreSQL {cursor.fetchone()[0]}")
 
     out = f"{work}/results.csv"
     fleet.cli("verify", world.list, "-o", out, check=True)
@@ -31,5 +31,5 @@ def test_the_job_on_a_real_kafka_and_a_real_postgresql(work, stopping):
 
     for topic in ("rollcall.shards", "rollcall.reports"):
         ends = kafka.end_offsets(topic)
-        print(f"{topic}: end offsets as kcat sees them: {({p: n for p, n in ends.items() if n})}")
+        show(f"{topic}: end offsets as kcat sees them: {({p: n for p, n in ends.items() if n})}")
         assert sum(ends.values()) > 0

@@ -11,7 +11,7 @@ UNKNOWN = [f"nobody{i:03}@known.test" for i in range(200)]
 CAUGHT = [f"anyone{i:02}@catchall.test" for i in range(20)]
 
 
-def test_200_real_200_unknown_and_a_catch_all(work, stopping):
+def test_200_real_200_unknown_and_a_catch_all(work, stopping, show):
     address = "127.30.0.1"
     port = free_port(address)
     postfix = Postfix(f"{work}/postfix", address, port, ["known.test", "catchall.test"], REAL + ["@catchall.test"])
@@ -39,8 +39,8 @@ def test_200_real_200_unknown_and_a_catch_all(work, stopping):
     sessions = [s for s in postfix.sessions() if "mail" in s[1] or "rcpt" in s[1]]
     recipients = sum(int(counts["rcpt"].split("/")[-1]) for _, counts in sessions if "rcpt" in counts)
     sources = {ip for ip, _ in sessions}
-    print(f"Postfix's own log: {len(sessions)} sessions, {recipients} RCPT, from {sorted(sources)}; "
-          f"DATA in {sum('data' in c or 'bdat' in c for _, c in sessions)} of them")
+    show(f"Postfix's own log: {len(sessions)} sessions, {recipients} RCPT, from {sorted(sources)}; "
+         f"DATA in {sum('data' in c or 'bdat' in c for _, c in sessions)} of them")
     assert recipients >= 420
     assert sources == {"127.10.1.1"}
     assert not [c for _, c in sessions if "data" in c or "bdat" in c]
