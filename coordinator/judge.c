@@ -557,12 +557,10 @@ static void settle_deferred(struct judge *j, const struct shard *s, struct row *
 	writes_deferred(j->d->writes, &d);
 }
 
-static void remember(struct judge *j, struct domain *domain, const struct verdict_input *in,
-		     const struct verdict *v)
+static void remember(struct domain *domain, const struct verdict_input *in, const struct verdict *v)
 {
 	bool refusal = v->final && verdict_is_refusal(v), acceptance = verdict_is_acceptance(in);
 
-	(void)j;
 	if (v->final && v->reason == RC_REASON_REJECTS_ALL && !domain->rejects_all)
 		domain->rejects_all = domain->changed = true;
 	if (!refusal && !acceptance)
@@ -614,7 +612,7 @@ static void judge_answer_of(struct judge *j, struct shard *s, const Rollcall__Re
 		settle_final(j, s, row, report, answer, session, evidence, &v);
 	else
 		settle_deferred(j, s, row, report, answer, session, evidence, &v);
-	remember(j, domain, &in, &v);
+	remember(domain, &in, &v);
 }
 
 static void judge_answer(struct judge *j, struct shard *s, const Rollcall__Report *report,
