@@ -69,6 +69,9 @@ struct play {
 	uint32_t answers_in_part;
 	uint32_t sessions_in_part;
 	bool throttled;
+	bool tls;
+	uint32_t tls_thrown_away;
+	char tls_unverified[64];
 	unsigned outcome; /* of the last session that ended */
 	uint32_t outcome_rcpts;
 	char *transcript;
@@ -209,6 +212,9 @@ static void see_report(struct play *y, const Rollcall__Report *r)
 	for (size_t i = 0; i < r->n_sessions; i++) {
 		const Rollcall__Session *s = r->sessions[i];
 
+		y->tls = s->tls;
+		y->tls_thrown_away = s->tls_thrown_away;
+		snprintf(y->tls_unverified, sizeof(y->tls_unverified), "%s", s->tls_unverified);
 		for (size_t j = 0; j < s->n_transcript; j++) {
 			char *grown =
 			    realloc(y->transcript, y->transcript_len + s->transcript[j].len + 2);
@@ -257,6 +263,9 @@ static void pump(struct play *y)
 			break;
 		case PROBE_SEND:
 			push_write(y, todo.data, todo.len);
+			break;
+		case PROBE_TLS:
+			push(y, action, todo.host, strlen(todo.host));
 			break;
 		case PROBE_CLOSE:
 			y->outcome = probe_session_outcome(y->probe, &y->outcome_rcpts);
@@ -447,6 +456,8 @@ static unsigned find(const struct play *y, const char *const *names, size_t n, c
 
 #define FIND(y, names, word) find(y, names, sizeof(names) / sizeof(*names), word)
 
+static const char *const starttls_names[] = { "-", "never", "required", "offered", "always" };
+
 /* "rcpt 550 5.1.1 suspect tries=1 ..." against what was reported. */
 static void expect_seen(struct play *y, const struct seen *s, char **words, size_t n)
 {
@@ -602,6 +613,8 @@ static void set(struct play *y, const char *word)
 		y->identity.family = atoi(value);
 	else if (IS("only_allowed"))
 		y->config.only_allowed = true;
+	else if (IS("starttls"))
+		y->config.starttls = (enum probe_starttls)FIND(y, starttls_names, value);
 	else if (IS("transcript"))
 		y->config.transcript = true;
 	else if (IS("whole"))
@@ -729,7 +742,12 @@ static void begin(struct play *y, const char *name)
 	y->open = true;
 	snprintf(y->name, sizeof(y->name), "%s", name);
 	y->config = (struct probe_config){
-		.rules = rules, .providers = providers, .allow = &allow, .time_scale = 1, .port = 25
+		.rules = rules,
+		.providers = providers,
+		.allow = &allow,
+		.time_scale = 1,
+		.port = 25,
+		.starttls = PROBE_STARTTLS_REQUIRED,
 	};
 	y->identity = (struct probe_identity){ .lane_name = "lane-1",
 					       .worker = "w",
@@ -823,6 +841,29 @@ static void play_line(struct play *y, const char *word, char *rest)
 		connect_to(y, words[0]);
 	} else if (IS("HELLO") && n) {
 		hello(y, words, n);
+	} else if (IS("TLS")) {
+		struct act *a = expect(y, PROBE_TLS, "that it starts TLS");
+
+		if (n && !matches(words[0], a->text))
+			fail(y, "for the name", a->text);
+	} else if (IS("SEALED")) {
+		struct probe_tls info = { "TLSv1.3", "TLS_AES_128_GCM_SHA256", NULL };
+
+		if (n)
+			info.unverified = "self-signed certificate";
+		probe_on_tls(y->probe, &info, y->now_ms);
+		pump(y);
+	} else if (IS("TLS-BROKEN")) {
+		closed(y, ROLLCALL__FAILURE__FAILURE_TLS);
+	} else if (IS("SESSION") && n) {
+		if (y->tls != (strcmp(words[0], "sealed") == 0))
+			fail(y, y->tls ? "was sealed" : "was not sealed", NULL);
+		for (size_t i = 1; i < n; i++)
+			if (strncmp(words[i], "thrown-away=", 12) == 0 &&
+			    y->tls_thrown_away != (uint32_t)atoi(words[i] + 12))
+				fail(y, "another number of octets was thrown away", NULL);
+			else if (strcmp(words[i], "unverified") == 0 && !y->tls_unverified[0])
+				fail(y, "its certificate was verified", NULL);
 	} else if (IS("REFUSED")) {
 		closed(y, ROLLCALL__FAILURE__FAILURE_REFUSED);
 	} else if (IS("LOCAL")) {

@@ -198,6 +198,11 @@ bool mx_plan_addresses(struct mx_plan *plan, const struct probe_ip *ips, size_t 
 	return set_addresses(plan, plan->at_host, ips, failed ? 0 : n);
 }
 
+struct mx_plan_address *mx_plan_at(struct mx_plan *plan)
+{
+	return &plan->hosts[plan->at_host].addresses[plan->at_address];
+}
+
 void mx_plan_failed(struct mx_plan *plan)
 {
 	if (plan->chosen)
@@ -217,7 +222,8 @@ Rollcall__Failure mx_plan_cause(const struct mx_plan *plan)
 		return ROLLCALL__FAILURE__FAILURE_NULL_MX;
 	if (plan->dns_failed)
 		return ROLLCALL__FAILURE__FAILURE_DNS;
-	/* Their mail servers may be sound: it is our lane, or our setting, that has no way there. */
+	/* Their mail servers may be sound: it is our lane, or our setting, that has no way there.
+	 */
 	if (plan->other_family || plan->withheld)
 		return ROLLCALL__FAILURE__FAILURE_LOCAL;
 	return ROLLCALL__FAILURE__FAILURE_UNROUTABLE;

@@ -32,6 +32,8 @@ typedef bool mx_plan_allows(const void *context, const struct probe_ip *ip);
 struct mx_plan_address {
 	struct probe_ip ip;
 	bool failed;
+	bool tls_demanded; /* the server there wants STARTTLS first */
+	bool tls_broken;   /* and it did not work when we tried */
 };
 
 struct mx_plan_host {
@@ -76,6 +78,8 @@ bool mx_plan_fill(struct mx_plan *plan, Rollcall__MxHost *const *hosts, size_t n
 enum mx_step mx_plan_next(struct mx_plan *plan, const char **ret_host, struct probe_ip *ret_ip);
 /* The answer to MX_RESOLVE. `failed`: the resolver did not answer. False: out of memory. */
 bool mx_plan_addresses(struct mx_plan *plan, const struct probe_ip *ips, size_t n, bool failed);
+/* The address given last, by MX_CONNECT. */
+struct mx_plan_address *mx_plan_at(struct mx_plan *plan);
 /* The address given last is left. */
 void mx_plan_failed(struct mx_plan *plan);
 /* Time has passed: every address may be tried again, the one given last first. */

@@ -29,23 +29,36 @@ enum {
 	STATES
 };
 
-enum { ARENA_PLAIN = 1 << 20, ARENA_TRANSCRIPT = 8 << 20, RESOLVE_MS = 30000 };
+enum { ARENA_PLAIN = 1 << 20, ARENA_TRANSCRIPT = 8 << 20 };
 
-/* One row a state: its time limit, and what we are doing. The session has limits of its own. */
-static const struct {
-	uint64_t limit_ms;
-	const char *doing;
-} states[STATES] = {
-	[PLANNING] = { UINT64_MAX, "planning" },
-	[RESOLVING] = { RESOLVE_MS, "looking up mail servers" },
-	[QUEUED] = { UINT64_MAX, "waiting for leave to connect" },
-	[CONNECTING] = { UINT64_MAX, "about to connect" },
-	[TALKING] = { UINT64_MAX, "talking" },
-	[CLOSING] = { UINT64_MAX, "closing" },
-	[RESTING] = { UINT64_MAX, "waiting to ask again" },
-	[ENDING] = { UINT64_MAX, "reporting" },
-	[ENDED] = { UINT64_MAX, "done" },
+/* What we are doing. Only RESOLVING has a time limit here; the session has those of TALKING. */
+static const char *const doing[STATES] = {
+	[PLANNING] = "planning",
+	[RESOLVING] = "looking up mail servers",
+	[QUEUED] = "waiting for leave to connect",
+	[CONNECTING] = "about to connect",
+	[TALKING] = "talking",
+	[CLOSING] = "closing",
+	[RESTING] = "waiting to ask again",
+	[ENDING] = "reporting",
+	[ENDED] = "done",
 };
+
+static struct probe_limits limits_of(const struct probe_config *config)
+{
+	struct probe_limits l = config->limits;
+
+	l.resolve_ms = l.resolve_ms ? l.resolve_ms : 30000;
+	l.connect_ms = l.connect_ms ? l.connect_ms : 30000;
+	l.greeting_ms = l.greeting_ms ? l.greeting_ms : 75000;
+	l.ehlo_ms = l.ehlo_ms ? l.ehlo_ms : 30000;
+	l.starttls_ms = l.starttls_ms ? l.starttls_ms : 30000;
+	l.handshake_ms = l.handshake_ms ? l.handshake_ms : 30000;
+	l.mail_ms = l.mail_ms ? l.mail_ms : 30000;
+	l.rcpt_ms = l.rcpt_ms ? l.rcpt_ms : 60000;
+	l.quit_ms = l.quit_ms ? l.quit_ms : 2000;
+	return l;
+}
 
 static void set_state(struct probe *p, int state, uint64_t now_ms)
 {
@@ -225,6 +238,7 @@ struct probe *probe_new(const struct probe_config *config, const struct probe_id
 	if (!p)
 		return NULL;
 	p->config = config;
+	p->limits = limits_of(config);
 	p->identity = identity;
 	p->shard = shard;
 	p->seed = seed;
@@ -242,7 +256,7 @@ struct probe *probe_new(const struct probe_config *config, const struct probe_id
 		leave_ms = life_ms / 10;
 	p->end_ms = now_ms + life_ms;
 	p->leave_ms = p->end_ms - leave_ms;
-	smtp_session_init(&p->session, p->arena, identity->helo);
+	smtp_session_init(&p->session, p->arena, identity->helo, &p->limits);
 	rollcall__lane_health__init(&p->health);
 	for (int i = 0; i < CONTROLS; i++) {
 		rollcall__control__init(&p->controls[i].message);
@@ -343,6 +357,19 @@ static void close_and(struct probe *p, int next, uint64_t now_ms)
 	set_state(p, CLOSING, now_ms);
 }
 
+/* How much TLS the next session shall have at the address given last. */
+static void start_session(struct probe *p, uint64_t now_ms)
+{
+	const struct mx_plan_address *at = mx_plan_at(&p->plan);
+	bool want = at->tls_demanded, must = at->tls_demanded;
+
+	if (p->config->starttls == PROBE_STARTTLS_OFFERED)
+		want = want || !at->tls_broken;
+	else if (p->config->starttls == PROBE_STARTTLS_ALWAYS)
+		want = must = true;
+	smtp_session_start(&p->session, want, must, now_ms);
+}
+
 static int start_talking(struct probe *p, uint64_t now_ms, struct probe_todo *todo)
 {
 	const char *host;
@@ -355,7 +382,7 @@ static int start_talking(struct probe *p, uint64_t now_ms, struct probe_todo *to
 	todo->host = host;
 	p->connections++;
 	p->offered = p->answered = p->rejected = 0;
-	p->connected = p->throttled = p->failed = p->enough = p->utf8 = false;
+	p->connected = p->throttled = p->failed = p->enough = p->utf8 = p->tls_asked = false;
 	p->talk = probe_talk_new(p, host, &todo->ip, now_ms);
 	if (!p->talk) {
 		close_and(p, PLANNING, now_ms);
@@ -368,7 +395,7 @@ static int start_talking(struct probe *p, uint64_t now_ms, struct probe_todo *to
 		p->provider_host = host;
 	}
 	p->probing = true;
-	smtp_session_start(&p->session, now_ms);
+	start_session(p, now_ms);
 	set_state(p, TALKING, now_ms);
 	return PROBE_CONNECT;
 }
@@ -392,8 +419,14 @@ static int talk(struct probe *p, uint64_t now_ms, struct probe_todo *todo)
 		probe_round_end(p, now_ms);
 		smtp_session_quit(&p->session, now_ms);
 	}
+	if (p->tls_asked && !p->stopping)
+		probe_round_upgrade(p, now_ms);
 	if (smtp_session_ready(&p->session))
 		probe_round_plan(p, now_ms);
+	if (smtp_session_take_tls(&p->session)) {
+		todo->host = p->talk->message.mx_host;
+		return PROBE_TLS;
+	}
 	data = smtp_session_take(&p->session, &len);
 	if (data) {
 		probe_talk_said(p, data, len);
@@ -474,9 +507,8 @@ uint64_t probe_deadline(const struct probe *p)
 		at = smtp_session_deadline(&p->session);
 	if (p->state == RESTING && p->rest_ms < at)
 		at = p->rest_ms;
-	if (states[p->state].limit_ms != UINT64_MAX &&
-	    p->entered_ms + states[p->state].limit_ms < at)
-		at = p->entered_ms + states[p->state].limit_ms;
+	if (p->state == RESOLVING && p->entered_ms + p->limits.resolve_ms < at)
+		at = p->entered_ms + p->limits.resolve_ms;
 	if (p->counts[RCPT_READY] && p->ready_ms + PROBE_PART_MS < at)
 		at = p->ready_ms + PROBE_PART_MS;
 	return at;
@@ -511,8 +543,8 @@ void probe_on_time(struct probe *p, uint64_t now_ms)
 	if (p->state == ENDED)
 		return;
 	if (now_ms >= p->leave_ms) {
-		/* Servers that keep us waiting, one after the other, have had the shard's whole life:
-		 * that was an attempt, and what they did is its outcome. */
+		/* Servers that keep us waiting, one after the other, have had the shard's whole
+		 * life: that was an attempt, and what they did is its outcome. */
 		if (!p->stopping && p->why_stage && p->order == 0)
 			exhausted(p, now_ms);
 		wind_up(p, now_ms);
@@ -521,7 +553,7 @@ void probe_on_time(struct probe *p, uint64_t now_ms)
 		smtp_session_cut(&p->session, now_ms);
 	if (p->state == TALKING)
 		smtp_session_time(&p->session, now_ms);
-	if (p->state == RESOLVING && now_ms >= p->entered_ms + RESOLVE_MS) {
+	if (p->state == RESOLVING && now_ms >= p->entered_ms + p->limits.resolve_ms) {
 		if (p->resolve_mx)
 			probe_on_mx(p, NULL, now_ms);
 		else
@@ -589,6 +621,14 @@ void probe_on_connected(struct probe *p, uint64_t now_ms)
 	smtp_session_connected(&p->session, now_ms);
 }
 
+void probe_on_tls(struct probe *p, const struct probe_tls *info, uint64_t now_ms)
+{
+	if (p->state != TALKING)
+		return;
+	probe_talk_sealed(p, info);
+	smtp_session_sealed(&p->session, now_ms);
+}
+
 void probe_on_closed(struct probe *p, Rollcall__Failure failure, uint64_t now_ms)
 {
 	if (p->state != TALKING)
@@ -654,7 +694,7 @@ const Rollcall__Budget *probe_budget(const struct probe *p)
 
 const char *probe_doing(const struct probe *p)
 {
-	return p->state == TALKING ? smtp_session_doing(&p->session) : states[p->state].doing;
+	return p->state == TALKING ? smtp_session_doing(&p->session) : doing[p->state];
 }
 
 enum pacer_outcome probe_session_outcome(const struct probe *p, uint32_t *ret_rcpts)

@@ -103,6 +103,27 @@ void probe_talk_said(struct probe *p, const char *data, size_t len)
 	}
 }
 
+void probe_talk_sealed(struct probe *p, const struct probe_tls *info)
+{
+	Rollcall__Session *m;
+	char text[256];
+	int len;
+
+	if (!p->talk)
+		return;
+	m = &p->talk->message;
+	m->tls = true;
+	m->tls_version = (char *)info->version;
+	m->tls_cipher = (char *)info->cipher;
+	m->tls_unverified = (char *)(info->unverified ? info->unverified : "");
+	if (!p->config->transcript)
+		return;
+	len = snprintf(text, sizeof(text), "%s, %s%s%s", info->version, info->cipher,
+		       info->unverified ? "; the certificate proves nothing: " : "",
+		       m->tls_unverified);
+	add_line(p, "", text, len < (int)sizeof(text) ? (size_t)len : sizeof(text) - 1);
+}
+
 void probe_talk_heard(struct probe *p)
 {
 	const struct smtp_reply *reply = &p->session.reply;

@@ -374,11 +374,35 @@ static bool make_smaller(struct probe *p, const struct rc_classification *c, uin
 	return true;
 }
 
+/* RFC 3207, 4: 530, or words of TLS, to a command that may be given again once TLS is there. */
+static bool note_demand(struct probe *p, Rollcall__Stage stage, const Rollcall__Reply *reply)
+{
+	struct rc_classification class;
+
+	if (p->session.tls || p->session.tls_must || p->clear_run >= PROBE_STARVE_RUN ||
+	    stage < ROLLCALL__STAGE__STAGE_EHLO ||
+	    (stage > ROLLCALL__STAGE__STAGE_EHLO && !p->session.starttls) ||
+	    (p->config->starttls != PROBE_STARTTLS_REQUIRED &&
+	     p->config->starttls != PROBE_STARTTLS_OFFERED))
+		return false;
+	classify(p, stage, reply, &class);
+	if (reply->code != 530 && !class.names_tls)
+		return false;
+	p->tls_asked = true;
+	mx_plan_at(&p->plan)->tls_demanded = true;
+	return true;
+}
+
 static void take_control(struct probe *p, struct probe_control *c, Rollcall__Reply *reply,
 			 uint64_t now_ms)
 {
 	struct rc_classification class;
 
+	if (reply->code >= 400 && note_demand(p, ROLLCALL__STAGE__STAGE_RCPT, reply)) {
+		c->state = CONTROL_WANTED;
+		p->enough = true;
+		return;
+	}
 	classify(p, ROLLCALL__STAGE__STAGE_RCPT, reply, &class);
 	if (make_smaller(p, &class, &c->smaller)) {
 		c->state = CONTROL_WANTED;
@@ -411,6 +435,11 @@ static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *
 
 	if (r->state != RCPT_OFFERED)
 		return;
+	if (reply->code >= 400 && note_demand(p, ROLLCALL__STAGE__STAGE_RCPT, reply)) {
+		/* It will be asked again, sealed. */
+		p->enough = true;
+		return;
+	}
 	classify(p, ROLLCALL__STAGE__STAGE_RCPT, reply, &class);
 	if (make_smaller(p, &class, &r->smaller)) {
 		rcpt_set_state(p, r, RCPT_PENDING, now_ms);
@@ -547,6 +576,9 @@ void probe_round_reply(struct probe *p, uint64_t now_ms)
 	case ROLLCALL__STAGE__STAGE_EHLO:
 		p->talk->message.ehlo = reply;
 		break;
+	case ROLLCALL__STAGE__STAGE_STARTTLS:
+		p->talk->message.starttls = reply;
+		break;
 	case ROLLCALL__STAGE__STAGE_MAIL:
 		p->talk->message.mail = reply;
 		break;
@@ -561,8 +593,12 @@ void probe_round_reply(struct probe *p, uint64_t now_ms)
 		p->why_reply = reply;
 		p->why_failure = ROLLCALL__FAILURE__FAILURE_NONE;
 		p->why_talk = p->talk;
+		if (reply->code != 421)
+			note_demand(p, s->replied, reply);
 		return;
 	}
+	if (s->replied == ROLLCALL__STAGE__STAGE_EHLO && reply->code / 100 == 5)
+		note_demand(p, s->replied, reply);
 	if (s->replied != ROLLCALL__STAGE__STAGE_RCPT || s->said_421) {
 		if (s->said_421) {
 			p->why_stage = s->replied;
@@ -621,6 +657,41 @@ static void fail_head(struct probe *p, struct probe_rcpt *head, Rollcall__Stage 
 	rcpt_set_state(p, head, RCPT_READY, now_ms);
 }
 
+bool probe_round_upgrade(struct probe *p, uint64_t now_ms)
+{
+	if (!smtp_session_upgrade(&p->session, now_ms))
+		return false;
+	p->tls_asked = false;
+	take_back(p, ROLLCALL__STAGE__STAGE_STARTTLS, ROLLCALL__FAILURE__FAILURE_TLS, now_ms);
+	/* None of them was heard. */
+	p->offered = 0;
+	return true;
+}
+
+/*
+ * TLS did not work, in whatever phase. A server that insists is left for the next one; from one
+ * that only offered, or was only said to, we take what it says in plain text.
+ */
+static bool broke_tls(struct probe *p, Rollcall__Stage stage, Rollcall__Failure failure)
+{
+	const struct smtp_session *s = &p->session;
+
+	if (!failure || p->answered || failure == ROLLCALL__FAILURE__FAILURE_LOCAL)
+		return false;
+	if (stage != ROLLCALL__STAGE__STAGE_STARTTLS && failure != ROLLCALL__FAILURE__FAILURE_TLS &&
+	    (!s->tls || stage > ROLLCALL__STAGE__STAGE_EHLO))
+		return false;
+	mx_plan_at(&p->plan)->tls_broken = true;
+	if (!s->tls_must)
+		return true;
+	p->why_stage = ROLLCALL__STAGE__STAGE_STARTTLS;
+	p->why_failure = ROLLCALL__FAILURE__FAILURE_TLS;
+	p->why_reply = NULL;
+	p->why_talk = p->talk;
+	mx_plan_failed(&p->plan);
+	return true;
+}
+
 void probe_round_over(struct probe *p, uint64_t now_ms)
 {
 	struct smtp_session *s = &p->session;
@@ -636,6 +707,7 @@ void probe_round_over(struct probe *p, uint64_t now_ms)
 		p->talk->message.used_helo = s->used_helo;
 		p->talk->message.ended_stage = stage;
 		p->talk->message.ended_failure = failure;
+		p->talk->message.tls_thrown_away = s->tls_thrown_away;
 	}
 	head = take_back(p, stage, failure, now_ms);
 	if (p->answered)
@@ -645,6 +717,11 @@ void probe_round_over(struct probe *p, uint64_t now_ms)
 	if (failure == ROLLCALL__FAILURE__FAILURE_LOCAL || p->no_memory) {
 		probe_round_refused(p, stage, NULL, ROLLCALL__FAILURE__FAILURE_LOCAL, p->talk,
 				    now_ms);
+	} else if (broke_tls(p, stage, failure)) {
+		return;
+	} else if (p->tls_asked && !s->said_421) {
+		/* Once more, and sealed from the start. */
+		return;
 	} else if (s->refused && p->why_talk == p->talk && p->why_reply) {
 		/* The greeting may be better elsewhere, and so may any server after a 421; all else
 		 * is their answer. */

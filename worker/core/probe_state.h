@@ -96,6 +96,7 @@ enum { CONTROL_RANDOM, CONTROL_POSTMASTER, CONTROLS };
 
 struct probe {
 	const struct probe_config *config;
+	struct probe_limits limits; /* the config's, with the defaults filled in */
 	const struct probe_identity *identity;
 	Rollcall__Shard *shard;
 	struct rc_arena *arena;
@@ -139,10 +140,11 @@ struct probe {
 	uint32_t rejected;
 	bool connected;
 	bool throttled;
-	bool failed;  /* the connection, or a time limit */
-	bool enough;  /* QUIT when the group is answered */
-	bool utf8;    /* MAIL said SMTPUTF8 */
-	bool probing; /* between PROBE_CONNECT and the reading of how it ended */
+	bool failed;	/* the connection, or a time limit */
+	bool enough;	/* QUIT when the group is answered */
+	bool utf8;	/* MAIL said SMTPUTF8 */
+	bool tls_asked; /* the server said that it wants TLS first */
+	bool probing;	/* between PROBE_CONNECT and the reading of how it ended */
 
 	/* from connection to connection */
 	bool opened;	   /* one was opened in this shard */
@@ -187,6 +189,8 @@ int64_t probe_wall(const struct probe *probe, uint64_t now_ms);
 uint64_t probe_after(const struct probe *probe, uint32_t wait_s, uint64_t now_ms);
 
 /* probe_round.c */
+/* The server wants TLS first, and can have it in this session: true, and it is on its way. */
+bool probe_round_upgrade(struct probe *probe, uint64_t now_ms);
 /* The session stands ready: gives it the next group, or QUIT. */
 void probe_round_plan(struct probe *probe, uint64_t now_ms);
 /* session.reply is the reply to session.replied. */
@@ -211,6 +215,7 @@ Rollcall__Reply *probe_keep_reply(struct probe *probe);
 struct probe_talk *probe_talk_new(struct probe *probe, const char *host, const struct probe_ip *ip,
 				  uint64_t now_ms);
 void probe_talk_said(struct probe *probe, const char *data, size_t len);
+void probe_talk_sealed(struct probe *probe, const struct probe_tls *info);
 void probe_talk_heard(struct probe *probe);
 /* Whether a part is due. */
 bool probe_part_due(const struct probe *probe, bool final, uint64_t now_ms);

@@ -1,29 +1,48 @@
-/* See smtp_session.h. Time limits: RFC 5321, 4.5.3.2 asks for minutes, meant for mail that waits in
- * a queue; ours are shorter. */
+/* See smtp_session.h. */
 #include "worker/core/smtp_session.h"
 
 #include <assert.h>
 #include <string.h>
 #include <strings.h>
 
-enum { CONNECTING = 1, GREETING, EHLO, HELO, READY, MAIL, RCPT, QUIT, OVER, STATES };
+enum {
+	CONNECTING = 1,
+	GREETING,
+	EHLO,
+	HELO,
+	STARTTLS,
+	HANDSHAKE,
+	READY,
+	MAIL,
+	RCPT,
+	QUIT,
+	OVER,
+	STATES
+};
 
-/* One row a state: how long one reply may take, what we are doing, and where in the conversation
- * that is. */
+#define LIMIT(member) offsetof(struct probe_limits, member)
+
+/* One row a state: which limit one reply has, what we are doing, and where in the conversation that
+ * is. READY is left in the call that entered it. */
 static const struct {
-	uint64_t limit_ms;
+	size_t limit;
 	const char *doing;
 	Rollcall__Stage stage;
 } states[STATES] = {
-	[CONNECTING] = { 30000, "connecting", ROLLCALL__STAGE__STAGE_CONNECT },
-	[GREETING] = { 75000, "waiting for the greeting", ROLLCALL__STAGE__STAGE_GREETING },
-	[EHLO] = { 30000, "waiting for the reply to EHLO", ROLLCALL__STAGE__STAGE_EHLO },
-	[HELO] = { 30000, "waiting for the reply to HELO", ROLLCALL__STAGE__STAGE_EHLO },
-	[READY] = { 30000, "between commands", ROLLCALL__STAGE__STAGE_RCPT },
-	[MAIL] = { 30000, "waiting for the reply to MAIL", ROLLCALL__STAGE__STAGE_MAIL },
-	[RCPT] = { 60000, "waiting for the reply to RCPT", ROLLCALL__STAGE__STAGE_RCPT },
-	[QUIT] = { 2000, "waiting for the reply to QUIT", ROLLCALL__STAGE__STAGE_QUIT },
-	[OVER] = { UINT64_MAX, "done", ROLLCALL__STAGE__STAGE_UNSET },
+	[CONNECTING] = { LIMIT(connect_ms), "connecting", ROLLCALL__STAGE__STAGE_CONNECT },
+	[GREETING] = { LIMIT(greeting_ms), "waiting for the greeting",
+		       ROLLCALL__STAGE__STAGE_GREETING },
+	[EHLO] = { LIMIT(ehlo_ms), "waiting for the reply to EHLO", ROLLCALL__STAGE__STAGE_EHLO },
+	[HELO] = { LIMIT(ehlo_ms), "waiting for the reply to HELO", ROLLCALL__STAGE__STAGE_EHLO },
+	[STARTTLS] = { LIMIT(starttls_ms), "waiting for the reply to STARTTLS",
+		       ROLLCALL__STAGE__STAGE_STARTTLS },
+	[HANDSHAKE] = { LIMIT(handshake_ms), "in the TLS handshake",
+			ROLLCALL__STAGE__STAGE_STARTTLS },
+	[READY] = { LIMIT(mail_ms), "between commands", ROLLCALL__STAGE__STAGE_RCPT },
+	[MAIL] = { LIMIT(mail_ms), "waiting for the reply to MAIL", ROLLCALL__STAGE__STAGE_MAIL },
+	[RCPT] = { LIMIT(rcpt_ms), "waiting for the reply to RCPT", ROLLCALL__STAGE__STAGE_RCPT },
+	[QUIT] = { LIMIT(quit_ms), "waiting for the reply to QUIT", ROLLCALL__STAGE__STAGE_QUIT },
+	[OVER] = { 0, "done", ROLLCALL__STAGE__STAGE_UNSET },
 };
 
 static void set_state(struct smtp_session *s, int state, uint64_t now_ms)
@@ -39,10 +58,14 @@ static void over(struct smtp_session *s, Rollcall__Failure failure, uint64_t now
 		return;
 	/* A server that does not answer QUIT, or hangs up on it, has ended in order. */
 	if (s->state != QUIT) {
+		/* Whatever breaks a handshake has broken TLS. */
+		if (s->state == HANDSHAKE && failure != ROLLCALL__FAILURE__FAILURE_LOCAL)
+			failure = ROLLCALL__FAILURE__FAILURE_TLS;
 		s->stage = states[s->state].stage;
 		s->failure = failure;
 	}
 	s->unsent = false;
+	s->tls_due = false;
 	set_state(s, OVER, now_ms);
 }
 
@@ -63,20 +86,34 @@ static void leave(struct smtp_session *s, uint64_t now_ms)
 	send_now(s, QUIT, now_ms);
 }
 
-void smtp_session_init(struct smtp_session *s, struct rc_arena *arena, const char *helo)
+/* There is no TLS to be had, and nothing is to be said without it. */
+static void leave_unsealed(struct smtp_session *s, uint64_t now_ms)
 {
-	*s = (struct smtp_session){ .helo = helo };
+	s->stage = ROLLCALL__STAGE__STAGE_STARTTLS;
+	s->failure = ROLLCALL__FAILURE__FAILURE_TLS;
+	leave(s, now_ms);
+}
+
+void smtp_session_init(struct smtp_session *s, struct rc_arena *arena, const char *helo,
+		       const struct probe_limits *limits)
+{
+	*s = (struct smtp_session){ .helo = helo, .limits = limits };
 	smtp_reply_init(&s->reply, arena);
 	smtp_command_init(&s->command, arena);
 	s->state = OVER;
 }
 
-void smtp_session_start(struct smtp_session *s, uint64_t now_ms)
+void smtp_session_start(struct smtp_session *s, bool tls_want, bool tls_must, uint64_t now_ms)
 {
 	struct smtp_command command = s->command;
 	struct smtp_reply reply = s->reply;
 
-	*s = (struct smtp_session){ .helo = s->helo, .command = command, .reply = reply };
+	*s = (struct smtp_session){ .helo = s->helo,
+				    .limits = s->limits,
+				    .command = command,
+				    .reply = reply,
+				    .tls_want = tls_want,
+				    .tls_must = tls_must };
 	smtp_reply_reset(&s->reply);
 	smtp_command_clear(&s->command);
 	set_state(s, CONNECTING, now_ms);
@@ -116,6 +153,31 @@ static void read_extensions(struct smtp_session *s)
 	}
 }
 
+static void say_ehlo(struct smtp_session *s, uint64_t now_ms)
+{
+	smtp_command_clear(&s->command);
+	smtp_command_ehlo(&s->command, s->helo);
+	send_now(s, EHLO, now_ms);
+}
+
+static void say_starttls(struct smtp_session *s, uint64_t now_ms)
+{
+	smtp_command_clear(&s->command);
+	smtp_command_starttls(&s->command);
+	send_now(s, STARTTLS, now_ms);
+}
+
+/* EHLO or HELO was taken. */
+static void introduced(struct smtp_session *s, uint64_t now_ms)
+{
+	if (!s->tls && s->tls_want && s->starttls)
+		say_starttls(s, now_ms);
+	else if (!s->tls && s->tls_must)
+		leave_unsealed(s, now_ms);
+	else
+		set_state(s, READY, now_ms);
+}
+
 static void refuse(struct smtp_session *s, uint64_t now_ms)
 {
 	s->refused = true;
@@ -135,14 +197,12 @@ static void step(struct smtp_session *s, uint64_t now_ms)
 			refuse(s, now_ms);
 			break;
 		}
-		smtp_command_clear(&s->command);
-		smtp_command_ehlo(&s->command, s->helo);
-		send_now(s, EHLO, now_ms);
+		say_ehlo(s, now_ms);
 		break;
 	case EHLO:
 		if (yes) {
 			read_extensions(s);
-			set_state(s, READY, now_ms);
+			introduced(s, now_ms);
 		} else if (code / 100 == 5) {
 			s->used_helo = true;
 			smtp_command_clear(&s->command);
@@ -154,9 +214,21 @@ static void step(struct smtp_session *s, uint64_t now_ms)
 		break;
 	case HELO:
 		if (yes)
-			set_state(s, READY, now_ms);
+			introduced(s, now_ms);
 		else
 			refuse(s, now_ms);
+		break;
+	case STARTTLS:
+		/* RFC 3207, 4: 220 ready, 501 syntax, 454 not available. After a refusal the
+		 * session is what it was before. */
+		if (yes) {
+			s->tls_due = true;
+			set_state(s, HANDSHAKE, now_ms);
+		} else if (s->tls_must) {
+			leave_unsealed(s, now_ms);
+		} else {
+			set_state(s, READY, now_ms);
+		}
 		break;
 	case MAIL:
 		s->mail_due = false;
@@ -190,7 +262,9 @@ enum smtp_news smtp_session_data(struct smtp_session *s, const char *data, size_
 {
 	int complete;
 
-	if (s->state == OVER) {
+	if (s->state == HANDSHAKE)
+		s->tls_thrown_away += (uint32_t)len;
+	if (s->state == OVER || s->state == HANDSHAKE) {
 		*ret_used = len;
 		return SMTP_MORE;
 	}
@@ -242,6 +316,25 @@ bool smtp_session_time(struct smtp_session *s, uint64_t now_ms)
 	if (s->state == OVER || now_ms < smtp_session_deadline(s))
 		return false;
 	over(s, ROLLCALL__FAILURE__FAILURE_TIMEOUT, now_ms);
+	return true;
+}
+
+void smtp_session_sealed(struct smtp_session *s, uint64_t now_ms)
+{
+	if (s->state != HANDSHAKE)
+		return;
+	s->tls = true;
+	s->pipelining = s->smtputf8 = s->starttls = s->used_helo = false;
+	say_ehlo(s, now_ms);
+}
+
+bool smtp_session_upgrade(struct smtp_session *s, uint64_t now_ms)
+{
+	if (s->tls || !s->unsent || (s->state != HELO && (s->state != QUIT || !s->starttls)))
+		return false;
+	s->tls_want = s->tls_must = true;
+	s->refused = s->mail_done = s->used_helo = false;
+	say_starttls(s, now_ms);
 	return true;
 }
 
@@ -300,7 +393,7 @@ void smtp_session_quit(struct smtp_session *s, uint64_t now_ms)
 		return;
 	/* RFC 5321, 4.1.1.10 allows it at any time; before the greeting the server is not listening
 	 * yet. */
-	if (s->state < EHLO)
+	if (s->state < EHLO || s->state == HANDSHAKE)
 		smtp_session_cut(s, now_ms);
 	else
 		leave(s, now_ms);
@@ -308,9 +401,17 @@ void smtp_session_quit(struct smtp_session *s, uint64_t now_ms)
 
 void smtp_session_cut(struct smtp_session *s, uint64_t now_ms)
 {
-	s->unsent = false;
+	s->unsent = s->tls_due = false;
 	if (s->state != OVER)
 		set_state(s, OVER, now_ms);
+}
+
+bool smtp_session_take_tls(struct smtp_session *s)
+{
+	bool due = s->tls_due;
+
+	s->tls_due = false;
+	return due;
 }
 
 const char *smtp_session_take(struct smtp_session *s, size_t *ret_len)
@@ -334,9 +435,12 @@ bool smtp_session_leaving(const struct smtp_session *s)
 
 uint64_t smtp_session_deadline(const struct smtp_session *s)
 {
-	uint64_t limit = states[s->state].limit_ms;
+	const char *limits = (const char *)s->limits;
 
-	return limit == UINT64_MAX ? UINT64_MAX : s->entered_ms + limit;
+	return s->state == OVER
+		   ? UINT64_MAX
+		   : s->entered_ms +
+			 *(const uint32_t *)(const void *)(limits + states[s->state].limit);
 }
 
 Rollcall__Stage smtp_session_stage(const struct smtp_session *s)

@@ -2,11 +2,12 @@
  * smtp_session - one SMTP conversation up to RCPT TO, as a state machine (RFC 5321, 3 and 4).
  *
  * Performs no I/O and keeps no clock. The owner feeds events with the time in; after each it sends
- * session->command where smtp_session_take() gives one, offers recipients when
- * smtp_session_ready(), and closes when smtp_session_over(). It does not know recipients: it counts
- * the RCPT commands it was given and says which one a reply belongs to. Embedded in the probe; its
- * only memory are the reply's and the command's buffers in the shard's arena. A server's refusal is
- * an answer; `failure` is set where the conversation itself broke.
+ * session->command where smtp_session_take() gives one, starts TLS where smtp_session_take_tls()
+ * says so, offers recipients when smtp_session_ready(), and closes when smtp_session_over(). It
+ * does not know recipients: it counts the RCPT commands it was given and says which one a reply
+ * belongs to. Embedded in the probe; its only memory are the reply's and the command's buffers in
+ * the shard's arena. A server's refusal is an answer; `failure` is set where the conversation
+ * itself broke.
  */
 #ifndef WORKER_CORE_SMTP_SESSION_H
 #define WORKER_CORE_SMTP_SESSION_H
@@ -16,6 +17,7 @@
 #include <stdint.h>
 
 #include "rollcall.pb-c.h"
+#include "worker/core/probe.h"
 #include "worker/core/smtp_command.h"
 #include "worker/core/smtp_reply.h"
 
@@ -31,6 +33,7 @@ struct smtp_session {
 	struct smtp_reply reply;
 	struct smtp_command command;
 	const char *helo;
+	const struct probe_limits *limits;
 	Rollcall__Stage replied;   /* of the reply just taken */
 	uint32_t rcpt;		   /* with replied = RCPT: which one of the group, from 0 */
 	Rollcall__Stage stage;	   /* once over: where it ended; UNSET: in order, after QUIT */
@@ -41,10 +44,15 @@ struct smtp_session {
 	bool pipelining;
 	bool smtputf8;
 	bool starttls;
+	bool tls;		  /* from here on what is said is sealed */
+	bool tls_want;		  /* STARTTLS where it is offered */
+	bool tls_must;		  /* and nothing is asked without it */
+	uint32_t tls_thrown_away; /* octets that came in plain text behind the reply to STARTTLS */
 
 	/* private */
 	uint8_t state;
 	bool unsent;   /* a command stands written and was not taken yet */
+	bool tls_due;  /* the handshake is to be started */
 	bool mail_due; /* MAIL's reply is still to come */
 	bool mail_done;
 	uint32_t rcpt_due;  /* RCPTs of this group without a reply */
@@ -52,10 +60,12 @@ struct smtp_session {
 	uint64_t entered_ms;
 };
 
-/* For the first connection of a shard; `helo` outlives it. */
-void smtp_session_init(struct smtp_session *session, struct rc_arena *arena, const char *helo);
-/* A connection is being opened. */
-void smtp_session_start(struct smtp_session *session, uint64_t now_ms);
+/* For the first connection of a shard; `helo` and `limits` outlive it. */
+void smtp_session_init(struct smtp_session *session, struct rc_arena *arena, const char *helo,
+		       const struct probe_limits *limits);
+/* A connection is being opened. `tls_want`, `tls_must`: as in the struct. */
+void smtp_session_start(struct smtp_session *session, bool tls_want, bool tls_must,
+			uint64_t now_ms);
 
 void smtp_session_connected(struct smtp_session *session, uint64_t now_ms);
 /* Takes octets up to the end of one reply; call again with the rest while it says SMTP_REPLIED. */
@@ -65,6 +75,14 @@ enum smtp_news smtp_session_data(struct smtp_session *session, const char *data,
 void smtp_session_closed(struct smtp_session *session, Rollcall__Failure failure, uint64_t now_ms);
 /* True where the time limit of its state has passed: it is over now. */
 bool smtp_session_time(struct smtp_session *session, uint64_t now_ms);
+
+/* The handshake has succeeded: all that was learned before it is forgotten (RFC 3207, 4.2). */
+void smtp_session_sealed(struct smtp_session *session, uint64_t now_ms);
+/*
+ * The server has just refused EHLO or MAIL because it wants TLS first. True: STARTTLS goes out
+ * instead of what was to follow, and the session begins anew behind it. False: it cannot, now.
+ */
+bool smtp_session_upgrade(struct smtp_session *session, uint64_t now_ms);
 
 /* Whether MAIL or RCPT may be given now. */
 bool smtp_session_ready(const struct smtp_session *session);
@@ -86,6 +104,8 @@ void smtp_session_cut(struct smtp_session *session, uint64_t now_ms);
 
 /* What is to be sent now, once; NULL: nothing. Valid until the next call that writes. */
 const char *smtp_session_take(struct smtp_session *session, size_t *ret_len);
+/* Whether TLS is to be started now; once. */
+bool smtp_session_take_tls(struct smtp_session *session);
 bool smtp_session_over(const struct smtp_session *session);
 /* Whether QUIT is under way: answers can no longer come. */
 bool smtp_session_leaving(const struct smtp_session *session);

@@ -395,6 +395,12 @@ static void probe_step(struct probe_run *run)
 		case PROBE_SEND:
 			do_send(run, todo.data, todo.len);
 			continue;
+		case PROBE_TLS:
+			/* Not asked for as long as the config says nothing of STARTTLS. */
+			connection_close(engine->network, &run->connection);
+			probe_on_closed(run->probe, ROLLCALL__FAILURE__FAILURE_TLS, now_ms(engine));
+			slot_release(run);
+			continue;
 		case PROBE_CLOSE:
 			connection_close(engine->network, &run->connection);
 			slot_release(run);

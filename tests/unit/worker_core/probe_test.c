@@ -115,9 +115,9 @@ struct run {
 	struct probe *probe;
 	uint64_t now_ms, seed;
 	unsigned answered[101];
-	unsigned accepted, connections;
+	unsigned accepted, connections, sealed;
 	uint32_t parts;
-	bool done, connected, closing, final;
+	bool done, connected, closing, final, tls_due;
 	unsigned due; /* commands without a reply */
 	size_t memory_most;
 };
@@ -167,6 +167,7 @@ static void pump(struct run *r)
 			r->closing = true;
 			r->connections++;
 			r->due = 0;
+			r->tls_due = false;
 			break;
 		case PROBE_SEND:
 			for (size_t i = 0; i < todo.len; i++)
@@ -177,6 +178,9 @@ static void pump(struct run *r)
 			break;
 		case PROBE_REPORT:
 			see(r, todo.report);
+			break;
+		case PROBE_TLS:
+			r->tls_due = true;
 			break;
 		case PROBE_RESOLVE:
 			fail();
@@ -201,6 +205,12 @@ static const char *const replies[] = {
 	"552 5.2.2 full\r\n",
 	"530 5.7.0 Must issue STARTTLS\r\n",
 	"354 what\r\n",
+};
+static const char *const hellos[] = {
+	"250-mx\r\n250 PIPELINING\r\n",
+	"250 mx\r\n",
+	"250-mx\r\n250-STARTTLS\r\n250 PIPELINING\r\n",
+	"250-mx\r\n250 STARTTLS\r\n",
 };
 static const char *const oddities[] = { "x\r\n", "250-\r\n", "550-a\r\n551 b\r\n",
 					"2",	 "\r\n",     "250 ok\r\n250 ok\r\n421 bye\r\n" };
@@ -242,12 +252,24 @@ static void happen(struct run *r, uint32_t wild)
 		probe_on_connected(r->probe, r->now_ms);
 		pump(r);
 		probe_on_data(r->probe, "220 mx\r\n", 8, r->now_ms);
+	} else if (r->tls_due) {
+		static const struct probe_tls info = { "TLSv1.3", "TLS_AES_128_GCM_SHA256", NULL };
+
+		r->tls_due = false;
+		if (seed_below(&r->seed, 4)) {
+			probe_on_tls(r->probe, &info, r->now_ms);
+			r->sealed++;
+		} else {
+			r->closing = false;
+			probe_on_closed(r->probe, ROLLCALL__FAILURE__FAILURE_TLS, r->now_ms);
+		}
 	} else if (r->due) {
 		r->due--;
 		r->now_ms += seed_below(&r->seed, 50);
 		if (strstr(probe_doing(r->probe), "EHLO"))
-			line =
-			    seed_below(&r->seed, 4) ? "250-mx\r\n250 PIPELINING\r\n" : "250 mx\r\n";
+			line = hellos[seed_below(&r->seed, sizeof(hellos) / sizeof(*hellos))];
+		else if (strstr(probe_doing(r->probe), "STARTTLS"))
+			line = seed_below(&r->seed, 4) ? "220 go\r\n" : "454 not now\r\n";
 		else if (strstr(probe_doing(r->probe), "MAIL") && seed_below(&r->seed, 10))
 			line = "250 ok\r\n";
 		else
@@ -263,7 +285,7 @@ static void happen(struct run *r, uint32_t wild)
 
 static void whatever_the_server_does_it_ends_and_tells_once(void **state)
 {
-	unsigned accepted = 0;
+	unsigned accepted = 0, sealed = 0;
 
 	(void)state;
 	for (uint64_t seed = 0; seed < 4000; seed++) {
@@ -272,6 +294,7 @@ static void whatever_the_server_does_it_ends_and_tells_once(void **state)
 		uint32_t wild = seed_below(&r.seed, 4) * 4;
 		Rollcall__Shard *shard = make_shard(n, 1 + seed_below(&r.seed, 3));
 
+		config.starttls = PROBE_STARTTLS_NEVER + (enum probe_starttls)(seed % 4);
 		shard->ask_postmaster = seed_below(&r.seed, 2) == 1;
 		r.probe = probe_new(&config, &identity, shard, seed, r.now_ms, 1700000000000);
 		assert_non_null(r.probe);
@@ -288,9 +311,12 @@ static void whatever_the_server_does_it_ends_and_tells_once(void **state)
 		for (size_t i = 1; i <= n; i++)
 			assert_int_equal(r.answered[i], 1);
 		accepted += r.accepted;
+		sealed += r.sealed;
 		probe_free(r.probe);
 	}
+	config.starttls = PROBE_STARTTLS_REQUIRED;
 	assert_true(accepted > 1000);
+	assert_true(sealed > 1000);
 }
 
 /* The lease ends at any moment: nothing more is sent, nothing reported. */
