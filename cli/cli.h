@@ -32,6 +32,7 @@ struct cli_command {
 int cli_up(const struct cli_command *command, int argc, char **argv);
 int cli_verify(const struct cli_command *command, int argc, char **argv);
 int cli_check(const struct cli_command *command, int argc, char **argv);
+int cli_explain(const struct cli_command *command, int argc, char **argv);
 int cli_jobs(const struct cli_command *command, int argc, char **argv);
 
 void cli_usage(const struct cli_command *command);

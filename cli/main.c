@@ -43,6 +43,17 @@ static const struct cli_command commands[] = {
 	  "  --wait S          wait so many seconds, then print what is known so far; exit status 5 if that is not final\n"
 	  "  --json            the row with its evidence as JSON, one a line\n" CLIENT_HELP,
 	  cli_check },
+	{ "explain", "[--provider P] [--stage S] [--why] [--rules PATH]", "say what SMTP replies mean, without a server",
+	  "Reads replies from standard input, one a line, the two characters \\n between the lines of a multi-line one. Prints one line\n"
+	  "of JSON for each: reply, code, enhanced, fault, category, rule, status, reason, retry_after_s; null where there is none.\n"
+	  "Status and reason are as if the reply were the last word and a random address had been refused.\n"
+	  "  --provider P      who answered: a name of data/providers (gmail, microsoft365 ...)\n"
+	  "  --stage S         where in the conversation: connect, ehlo, mail or rcpt (default)\n"
+	  "  --why             with beat: the rules that matched too, and were beaten\n"
+	  "  --rules PATH      a folder with replies and providers, or a file of replies (ROLLCALL_RULES_DIR; else data/ as\n"
+	  "                    installed). Without input (</dev/null) this checks the rules: exit 2 and the line of what is wrong\n"
+	  "What each reason means and what to do with it: docs/verdicts.md.\n",
+	  cli_explain },
 	{ "jobs", "list | show ID | results ID [-o OUT] | wait ID | resume ID [-o OUT] | cancel ID", "the server's jobs",
 	  "  list              all jobs, newest first\n"
 	  "  show ID           state and counts\n"
@@ -149,7 +160,7 @@ int main(int argc, char **argv)
 {
 	setlocale(LC_CTYPE, "");
 	if (argc < 2)
-		return cli_misuse(NULL, "say what to do: rollcall up, verify, check or jobs.");
+		return cli_misuse(NULL, "say what to do: rollcall up, verify, check, explain or jobs.");
 	const char *name = argv[1];
 	if (strcmp(name, "--version") == 0) {
 		puts("rollcall " ROLLCALL_VERSION);

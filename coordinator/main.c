@@ -19,6 +19,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/options.h"
+#include "common/reply/data_dir.h"
 #include "coordinator/broker.h"
 #include "coordinator/context.h"
 #include "coordinator/http/http_server.h"
@@ -55,37 +56,13 @@ static int say(const char *format, ...)
 /* ------------------------------------------------------------------------------------------------
  * rules */
 
-/* Installed: PREFIX/bin beside PREFIX/share. In a build: build/PRESET/bin in the source tree. */
-static void find_rules(const struct config *config, char out[PATH_MAX])
-{
-	static const char *const beside[] = { "../share/rollcall/data", "../../../data" };
-	char program[PATH_MAX], file[PATH_MAX + 64];
-	ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
-	char *slash;
-
-	if (config->rules_dir) {
-		snprintf(out, PATH_MAX, "%s", config->rules_dir);
-		return;
-	}
-	program[len > 0 ? len : 0] = '\0';
-	slash = strrchr(program, '/');
-	if (slash)
-		*slash = '\0';
-	for (size_t i = 0; i < sizeof(beside) / sizeof(*beside); i++) {
-		snprintf(file, sizeof(file), "%s/%s/replies", program, beside[i]);
-		snprintf(out, PATH_MAX, "%.3900s/%s", program, beside[i]);
-		if (access(file, R_OK) == 0)
-			return;
-	}
-}
-
 static enum rc_status context_load(struct context *context, const struct config *config,
 				   struct rc_error *err)
 {
 	char rules[PATH_MAX];
 	enum rc_status status;
 
-	find_rules(config, rules);
+	rc_data_dir_find(config->rules_dir, rules);
 	context->config = config;
 	status = rc_rules_load(rules, &context->rules, err);
 	if (status == RC_OK)

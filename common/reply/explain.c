@@ -8,7 +8,8 @@
 
 enum { NAMES_MAX = 64 };
 
-/* The two characters \n become one line end; others stay. Returns the new length. */
+/* The two characters \n become one line end, \r before them goes; others stay. Returns the new
+ * length. */
 static size_t unescape(char *s, size_t len)
 {
 	size_t used = 0;
@@ -17,11 +18,34 @@ static size_t unescape(char *s, size_t len)
 		if (s[i] == '\\' && i + 1 < len && s[i + 1] == 'n') {
 			s[used++] = '\n';
 			i++;
+		} else if (s[i] == '\\' && len - i > 3 && memcmp(s + i, "\\r\\n", 4) == 0) {
+			i++;
 		} else {
 			s[used++] = s[i];
 		}
 	}
 	return used;
+}
+
+/* Octets of the UTF-8 character at `s` (RFC 3629); 0: there is none. */
+static size_t character_len(const uint8_t *s, size_t len)
+{
+	size_t n = s[0] < 0x80	 ? 1
+		   : s[0] < 0xc2 ? 0
+		   : s[0] < 0xe0 ? 2
+		   : s[0] < 0xf0 ? 3
+		   : s[0] < 0xf5 ? 4
+				 : 0;
+
+	if (n == 0 || n > len)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
 }
 
 /* A JSON string of octets that may be no UTF-8: jansson refuses those, so each that does not fit
@@ -38,22 +62,11 @@ static json_t *legible(const char *s, size_t len)
 	if (!out)
 		return NULL;
 	for (size_t i = 0; i < len;) {
-		size_t n = (uint8_t)s[i] < 0x80	  ? 1
-			   : (uint8_t)s[i] < 0xe0 ? 2
-			   : (uint8_t)s[i] < 0xf0 ? 3
-						  : 4;
-		json_t *one = i + n <= len ? json_stringn(s + i, n) : NULL;
+		size_t n = character_len((const uint8_t *)s + i, len - i);
 
-		if (one) {
-			memcpy(out + used, s + i, n);
-			used += n;
-			i += n;
-			json_decref(one);
-		} else {
-			memcpy(out + used, "\xef\xbf\xbd", 3);
-			used += 3;
-			i++;
-		}
+		memcpy(out + used, n ? s + i : "\xef\xbf\xbd", n ? n : 3);
+		used += n ? n : 3;
+		i += n ? n : 1;
 	}
 	value = json_stringn(out, used);
 	free(out);
@@ -66,7 +79,7 @@ static json_t *text_or_null(const char *s)
 }
 
 bool rc_explain_line(const struct rc_rules *rules, enum rc_stage stage, const char *provider,
-		     const char *line, size_t len, bool why, struct rc_buf *out)
+		     const char *line, size_t len, bool why, struct rc_buf *out, bool *ret_cut)
 {
 	struct rc_classification c;
 	struct rc_reply_view view = { .stage = stage, .provider = provider };
@@ -78,6 +91,7 @@ bool rc_explain_line(const struct rc_rules *rules, enum rc_stage stage, const ch
 	char *dump = NULL;
 	bool ok = false;
 
+	*ret_cut = false;
 	if (!copy || !object)
 		goto out;
 	memcpy(copy, line, len);
@@ -86,8 +100,10 @@ bool rc_explain_line(const struct rc_rules *rules, enum rc_stage stage, const ch
 	if (rc_reply_split(copy, n, &view.code, enhanced, text, len, &view.len)) {
 		view.enhanced = enhanced;
 		view.text = text;
+		*ret_cut = view.len > RC_REPLY_TEXT_MAX;
 		rc_rules_classify(rules, &view, &c);
-		reason = rc_reply_reason(&c, view.code);
+		if (stage == RC_STAGE_RCPT || view.code >= 300)
+			reason = rc_reply_reason(&c, view.code);
 	} else {
 		/* no reply at all: what a server says outside the protocol */
 		c = (struct rc_classification){ .fault = RC_FAULT_UNCLEAR,

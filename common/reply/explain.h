@@ -15,9 +15,11 @@
 /*
  * Classifies `line` (one reply; the two characters \n stand between the lines of a multi-line one)
  * and appends one object and a newline to `out`. `why`: with "beat", the rules that matched but did
- * not speak. False: no memory, `out` as before. Octets that are not UTF-8 appear as U+FFFD.
+ * not speak. Octets that are not UTF-8 appear as U+FFFD. Status and reason are null where a yes
+ * came before RCPT: it says nothing of a mailbox. *ret_cut: the reply is longer than what rules
+ * look at. False: no memory, `out` as before.
  */
 bool rc_explain_line(const struct rc_rules *rules, enum rc_stage stage, const char *provider,
-		     const char *line, size_t len, bool why, struct rc_buf *out);
+		     const char *line, size_t len, bool why, struct rc_buf *out, bool *ret_cut);
 
 #endif

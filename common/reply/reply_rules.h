@@ -22,7 +22,7 @@
 #include "common/base/status.h"
 #include "common/reply/reason.h"
 
-enum { RC_REPLY_TEXT_MAX = 4096 }; /* octets of a reply's text that are looked at */
+enum { RC_REPLY_TEXT_MAX = 65536 }; /* octets of a reply's text that are looked at */
 
 /* Where a reply came: the numbers are those of the protocol's Stage (proto/rollcall.proto). */
 enum rc_stage {

@@ -12,6 +12,7 @@
 #include "common/address/target.h"
 #include "common/base/log.h"
 #include "common/base/random.h"
+#include "common/reply/data_dir.h"
 #include "common/reply/providers.h"
 #include "common/reply/reply_rules.h"
 #include "worker/io/connection.h"
@@ -75,34 +76,6 @@ static uint32_t raise_descriptors(int64_t wanted)
 	if (limit.rlim_cur <= 2 * DESCRIPTORS_BESIDES)
 		return DESCRIPTORS_BESIDES;
 	return (uint32_t)(limit.rlim_cur - DESCRIPTORS_BESIDES);
-}
-
-/* Installed: PREFIX/bin beside PREFIX/share. In a build: build/PRESET/bin in the source tree. */
-static void find_rules_dir(struct worker *worker)
-{
-	static const char *const beside[] = { "../share/rollcall/data", "../../../data" };
-	char program[PATH_MAX];
-	const ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
-
-	if (worker->config->rules_dir != NULL) {
-		snprintf(worker->rules_dir, sizeof(worker->rules_dir), "%s", worker->config->rules_dir);
-		return;
-	}
-	program[len > 0 ? len : 0] = '\0';
-	char *slash = strrchr(program, '/');
-
-	if (slash != NULL)
-		*slash = '\0';
-	for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
-		const int used = snprintf(worker->rules_dir, sizeof(worker->rules_dir), "%s/%s", program, beside[i]);
-		char file[PATH_MAX + 16];
-
-		if (used < 0 || (size_t)used >= sizeof(worker->rules_dir))
-			continue;
-		snprintf(file, sizeof(file), "%s/replies", worker->rules_dir);
-		if (access(file, R_OK) == 0)
-			return;
-	}
 }
 
 static enum rc_status load_rules(const struct worker *worker, struct rules *ret_rules, struct rc_error *err)
@@ -316,7 +289,7 @@ static enum rc_status read_settings(struct worker *worker, struct rc_error *err)
 	status = prove_lanes(worker, err);
 	if (status != RC_OK)
 		return status;
-	find_rules_dir(worker);
+	rc_data_dir_find(config->rules_dir, worker->rules_dir);
 	return load_rules(worker, &worker->rules[0], err);
 }
 

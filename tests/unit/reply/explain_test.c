@@ -35,6 +35,7 @@ static void test_lines(void **state)
 	struct rc_error err;
 	struct rc_buf out;
 	json_t *object;
+	bool cut;
 
 	(void)state;
 	if (rc_rules_load(SOURCE_DIR "/data", &rules, &err))
@@ -43,20 +44,20 @@ static void test_lines(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		rc_buf_clear(&out);
 		assert_true(rc_explain_line(rules, RC_STAGE_RCPT, NULL, rows[i].line,
-					    strlen(rows[i].line), false, &out));
+					    strlen(rows[i].line), false, &out, &cut));
 		assert_string_equal(out.data, rows[i].expected);
 	}
 	/* octets that are no UTF-8, and NUL; with what it beat */
 	rc_buf_clear(&out);
 	assert_true(rc_explain_line(rules, RC_STAGE_RCPT, NULL, "550 \xff\0\xc3 user unknown", 20,
-				    true, &out));
+				    true, &out, &cut));
 	object = json_loadb(out.data, out.len, JSON_ALLOW_NUL, NULL);
 	assert_non_null(object);
 	assert_string_equal(json_string_value(json_object_get(object, "rule")), "user-unknown");
 	assert_true(json_array_size(json_object_get(object, "beat")) >= 2);
 	json_decref(object);
 	rc_buf_clear(&out);
-	assert_true(rc_explain_line(rules, RC_STAGE_RCPT, NULL, "", 0, false, &out));
+	assert_true(rc_explain_line(rules, RC_STAGE_RCPT, NULL, "", 0, false, &out, &cut));
 	rc_buf_done(&out);
 	rc_rules_free(rules);
 }

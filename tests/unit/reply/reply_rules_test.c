@@ -75,7 +75,8 @@ static const struct row table[] = {
 	R("550 sender unknown user", "sender", "policy", "sender_rejected"),
 	R("550 Unknown user verify@probe.test (sender)", "sender", "policy", "sender_rejected"),
 	R("550-Verification failed for <v@probe.test>\\n550-Called:   192.0.2.1\\n550-Sent:     "
-	  "RCPT TO:<v@probe.test>\\n550-Response: 550 5.1.1 User unknown\\n550 Sender verify failed",
+	  "RCPT TO:<v@probe.test>\\n550-Response: 550 5.1.1 User unknown\\n550 Sender verify "
+	  "failed",
 	  "sender", "policy", "sender_rejected"),
 	R("550 HELO host not found", "sender", "policy", "sender_rejected"),
 	/* permanent by its code only */
