@@ -1,4 +1,5 @@
-/* rollcall-worker: takes shards from Kafka, asks the mail servers from its own addresses, and reports what they said. */
+/* rollcall-worker: takes shards from Kafka, asks the mail servers from its own addresses, and
+ * reports what they said. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,8 +28,8 @@ int main(int argc, char **argv)
 	int code = 0;
 
 	memset(&config, 0, sizeof(config));
-	const enum rc_status status = rc_options_parse(worker_config_table(), program, "[options]", argc, argv,
-						       &config, &options, &rest, &err);
+	const enum rc_status status = rc_options_parse(worker_config_table(), program, "[options]",
+						       argc, argv, &config, &options, &rest, &err);
 
 	if (status == RC_CONFLICT)
 		return 0;
@@ -38,7 +39,8 @@ int main(int argc, char **argv)
 		rc_error_set(&err, RC_INVALID, "`%s` is no option; see --help", argv[rest]);
 		code = fail(&err);
 	} else if (rc_log_level_parse(config.log_level, &level) != 0) {
-		rc_error_set(&err, RC_INVALID, "log-level: `%s` is none of debug, info, warn, error",
+		rc_error_set(&err, RC_INVALID,
+			     "log-level: `%s` is none of debug, info, warn, error",
 			     config.log_level);
 		code = fail(&err);
 	} else {

@@ -1,5 +1,6 @@
 /*
- * config - what an operator may set of a worker: one table, made into flags, ROLLCALL_* variables, --help and the docs.
+ * config - what an operator may set of a worker: one table, made into flags, ROLLCALL_* variables,
+ * --help and the docs.
  *
  * Filled once at start; passed as const afterwards. Strings belong to the option set.
  */

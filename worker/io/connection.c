@@ -10,9 +10,10 @@
 
 enum { EVENTS_AT_ONCE = 256, READ_MAX = 64 * 1024, UNSENT_MAX = 64 * 1024, NO_SLOT = UINT32_MAX };
 
-/* An event names slot and generation: one that was in flight when its connection closed then meets nobody. */
+/* An event names slot and generation: one that was in flight when its connection closed then meets
+ * nobody. */
 struct slot {
-	struct connection *connection;  /* NULL: free */
+	struct connection *connection; /* NULL: free */
 	uint32_t generation;
 	uint32_t next_free;
 };
@@ -138,8 +139,9 @@ Rollcall__Failure connection_open(struct network *network, struct connection *co
 		goto out;
 	}
 	/*
-	 * Without it one source address ends near 28,000 ports however many servers there are. TCP_NODELAY is not needed: each
-	 * write waits for the reply to the one before, so Nagle's rule has nothing to hold back.
+	 * Without it one source address ends near 28,000 ports however many servers there are.
+	 * TCP_NODELAY is not needed: each write waits for the reply to the one before, so Nagle's
+	 * rule has nothing to hold back.
 	 */
 	(void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
 	if (bind(fd, source, source_len) < 0) {
@@ -188,7 +190,8 @@ static void fail(struct network *network, struct connection *connection, Rollcal
 	connection->events->closed(connection, failure);
 }
 
-bool connection_send(struct network *network, struct connection *connection, const char *data, size_t len)
+bool connection_send(struct network *network, struct connection *connection, const char *data,
+		     size_t len)
 {
 	size_t sent = 0;
 
@@ -240,10 +243,11 @@ static void send_rest(struct connection *connection)
 }
 
 /*
- * Edge-triggered: a read that did not fill the buffer has emptied the socket, unless the peer has also shut down; then we read
- * on until it says so.
+ * Edge-triggered: a read that did not fill the buffer has emptied the socket, unless the peer has
+ * also shut down; then we read on until it says so.
  */
-static void receive(struct network *network, const struct slot *slot, uint32_t generation, bool to_end)
+static void receive(struct network *network, const struct slot *slot, uint32_t generation,
+		    bool to_end)
 {
 	for (;;) {
 		struct connection *connection = slot->connection;
@@ -296,7 +300,8 @@ static void handle(struct network *network, const struct epoll_event *event)
 	if ((events & EPOLLOUT) && connection->unsent_len > 0)
 		send_rest(connection);
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-		receive(network, slot, generation, (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
+		receive(network, slot, generation,
+			(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events)

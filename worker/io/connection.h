@@ -1,14 +1,15 @@
 /*
  * connection - outgoing TCP connections, each bound to its lane's address.
  *
- * libuv's stream costs four system calls a session more than are needed (non-blocking ioctl, SO_ERROR, a change of interest,
- * its removal), so the sockets stand edge-triggered in an epoll set of their own, registered once, and the loop watches that
- * set with one uv_poll: 13 calls for a pipelined session, besides the wait that all share. One read buffer for all.
+ * libuv's stream costs four system calls a session more than are needed (non-blocking ioctl,
+ * SO_ERROR, a change of interest, its removal), so the sockets stand edge-triggered in an epoll set
+ * of their own, registered once, and the loop watches that set with one uv_poll: 13 calls for a
+ * pipelined session, besides the wait that all share. One read buffer for all.
  *
- * Owner: the loop's thread; a connection is embedded in its session and holds no memory but what a full socket left unsent.
- * Callbacks come from the loop only, never from inside connection_open() or connection_send(). After connection_close() none
- * comes, and the memory may go at once, from inside a callback too. Failures are those of the report: REFUSED, TIMEOUT,
- * CLOSED, LOCAL.
+ * Owner: the loop's thread; a connection is embedded in its session and holds no memory but what a
+ * full socket left unsent. Callbacks come from the loop only, never from inside connection_open()
+ * or connection_send(). After connection_close() none comes, and the memory may go at once, from
+ * inside a callback too. Failures are those of the report: REFUSED, TIMEOUT, CLOSED, LOCAL.
  */
 #ifndef WORKER_IO_CONNECTION_H
 #define WORKER_IO_CONNECTION_H
@@ -35,7 +36,7 @@ struct connection_events {
 
 struct connection {
 	const struct connection_events *events;
-	int fd;            /* -1: none; private, as what follows */
+	int fd; /* -1: none; private, as what follows */
 	uint32_t slot;
 	bool connecting;
 	char *unsent;
@@ -50,12 +51,15 @@ void network_free(struct network *network);
 size_t network_open(const struct network *network);
 
 void connection_init(struct connection *connection, const struct connection_events *events);
-/* FAILURE_NONE: `connected` or `closed` follows. Otherwise nothing was opened. `source`: the lane's address, port 0. */
+/* FAILURE_NONE: `connected` or `closed` follows. Otherwise nothing was opened. `source`: the lane's
+ * address, port 0. */
 Rollcall__Failure connection_open(struct network *network, struct connection *connection,
 				  const struct sockaddr *source, socklen_t source_len,
 				  const struct probe_ip *ip, uint16_t port);
-/* What the kernel does not take at once is copied. False: out of memory, or over 64 KiB unsent; close it. */
-bool connection_send(struct network *network, struct connection *connection, const char *data, size_t len);
+/* What the kernel does not take at once is copied. False: out of memory, or over 64 KiB unsent;
+ * close it. */
+bool connection_send(struct network *network, struct connection *connection, const char *data,
+		     size_t len);
 /* Closes it if it is open. */
 void connection_close(struct network *network, struct connection *connection);
 bool connection_is_open(const struct connection *connection);

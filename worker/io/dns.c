@@ -7,9 +7,9 @@
 #include <string.h>
 
 enum {
-	TIMEOUT_MS = 1000,  /* of the first try; c-ares doubles it: 1 + 2 + 4 s */
+	TIMEOUT_MS = 1000, /* of the first try; c-ares doubles it: 1 + 2 + 4 s */
 	TRIES = 3,
-	BURST = 100,        /* questions a millisecond: a resolver's socket buffer holds some 250 */
+	BURST = 100, /* questions a millisecond: a resolver's socket buffer holds some 250 */
 	EDNS_OCTETS = 1232,
 	IN_FLIGHT_MAX = 5000,
 	ENTRIES_MAX = 200000,
@@ -22,17 +22,18 @@ enum {
 };
 
 enum entry_state {
-	ENTRY_IN_LINE = 1,  /* wants to be asked */
-	ENTRY_ASKED,        /* c-ares has it */
-	ENTRY_ANSWERED,     /* its askers have not been told yet */
-	ENTRY_KEPT          /* cache */
+	ENTRY_IN_LINE = 1, /* wants to be asked */
+	ENTRY_ASKED,	   /* c-ares has it */
+	ENTRY_ANSWERED,	   /* its askers have not been told yet */
+	ENTRY_KEPT	   /* cache */
 };
 
-/* One (name, type), and whether it was asked past the cache: those are kept apart only while they are under way. */
+/* One (name, type), and whether it was asked past the cache: those are kept apart only while they
+ * are under way. */
 struct dns_entry {
 	struct dns *dns;
 	struct dns_entry *next_in_bucket;
-	struct dns_entry *next_in_line;  /* of `line` or `told` */
+	struct dns_entry *next_in_line; /* of `line` or `told` */
 	struct dns_ask *asks;
 	enum entry_state state;
 	bool fresh;
@@ -43,7 +44,8 @@ struct dns_entry {
 	char name[];
 };
 
-/* An answer in as little memory as it takes: `ip_n` addresses, then `mx_n` times preference, length and name. */
+/* An answer in as little memory as it takes: `ip_n` addresses, then `mx_n` times preference, length
+ * and name. */
 struct packed {
 	enum dns_state state;
 	uint32_t ttl_s;
@@ -68,11 +70,12 @@ struct line {
 struct dns {
 	uv_loop_t *loop;
 	ares_channel channel;
-	uv_timer_t tick;       /* c-ares' time-outs: ares_timeout() walks all questions, so we look every 100 ms */
-	uv_timer_t burst;      /* when the next ones may be asked */
+	uv_timer_t tick;  /* c-ares' time-outs: ares_timeout() walks all questions, so we look every
+			     100 ms */
+	uv_timer_t burst; /* when the next ones may be asked */
 	uint64_t burst_ms;
 	unsigned burst_n;
-	uv_prepare_t prepare;  /* tells askers and asks on, outside of any c-ares call */
+	uv_prepare_t prepare; /* tells askers and asks on, outside of any c-ares call */
 	unsigned handles_open;
 	bool closing;
 	size_t in_flight;
@@ -80,7 +83,7 @@ struct dns {
 	struct line waiting;
 	struct line told;
 	struct dns_entry **buckets;
-	size_t bucket_n;  /* a power of two */
+	size_t bucket_n; /* a power of two */
 	size_t entry_n;
 	size_t sweep_at;
 	struct dns_answer scratch;
@@ -167,7 +170,8 @@ static const struct dns_answer *answer_unpack(struct dns *dns, const struct pack
 	return answer;
 }
 
-/* FNV-1a. Strangers choose the names, but a resolver's answer is needed for each before it stays. */
+/* FNV-1a. Strangers choose the names, but a resolver's answer is needed for each before it stays.
+ */
 static uint32_t hash_of(const char *name, enum dns_type type)
 {
 	uint32_t hash = 2166136261u ^ (uint32_t)type;
@@ -198,9 +202,10 @@ static void entry_free(struct dns_entry *entry)
 	free(entry);
 }
 
-/* One that may serve: kept and not expired, or under way. What was kept and may not serve is dropped. */
-static struct dns_entry *entry_find(struct dns *dns, const char *name, enum dns_type type, uint32_t hash,
-				    bool fresh)
+/* One that may serve: kept and not expired, or under way. What was kept and may not serve is
+ * dropped. */
+static struct dns_entry *entry_find(struct dns *dns, const char *name, enum dns_type type,
+				    uint32_t hash, bool fresh)
 {
 	struct dns_entry **at = bucket_of(dns, hash);
 
@@ -249,7 +254,8 @@ static void grow(struct dns *dns)
 	dns->sweep_at = 0;
 }
 
-/* Looks at a few buckets at each new entry: what has expired goes, and over the cap whatever is only kept. */
+/* Looks at a few buckets at each new entry: what has expired goes, and over the cap whatever is
+ * only kept. */
 static void sweep(struct dns *dns)
 {
 	const uint64_t now_ms = uv_now(dns->loop);
@@ -272,8 +278,8 @@ static void sweep(struct dns *dns)
 	}
 }
 
-static struct dns_entry *entry_new(struct dns *dns, const char *name, enum dns_type type, uint32_t hash,
-				   bool fresh)
+static struct dns_entry *entry_new(struct dns *dns, const char *name, enum dns_type type,
+				   uint32_t hash, bool fresh)
 {
 	const size_t len = strlen(name) + 1;
 	struct dns_entry *entry;
@@ -397,7 +403,8 @@ static void on_handle_closed(uv_handle_t *handle)
 	finish_close(handle->data);
 }
 
-/* c-ares opens, changes and is about to close a socket. The number may be used again at once, so its old handle goes now. */
+/* c-ares opens, changes and is about to close a socket. The number may be used again at once, so
+ * its old handle goes now. */
 static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writable)
 {
 	struct dns *dns = arg;
@@ -496,7 +503,8 @@ static void tell(struct dns *dns)
 			entry_free(entry);
 			continue;
 		}
-		/* The newest answer is the one that is kept: looking past the cache drops what it had. */
+		/* The newest answer is the one that is kept: looking past the cache drops what it
+		 * had. */
 		(void)entry_find(dns, entry->name, entry->type, entry->hash, true);
 		entry->state = ENTRY_KEPT;
 		entry->fresh = false;
@@ -512,7 +520,8 @@ bool dns_turn(struct dns *dns)
 {
 	bool told = false;
 
-	/* A question that fails inside ares_query() is answered in the same turn; the loop is to sleep only when all is said. */
+	/* A question that fails inside ares_query() is answered in the same turn; the loop is to
+	 * sleep only when all is said. */
 	do {
 		ask_on(dns);
 		told = told || dns->told.first != NULL;
@@ -526,7 +535,8 @@ static void on_prepare(uv_prepare_t *prepare)
 	(void)dns_turn(prepare->data);
 }
 
-enum rc_status dns_new(uv_loop_t *loop, const char *servers, struct dns **ret_dns, struct rc_error *err)
+enum rc_status dns_new(uv_loop_t *loop, const char *servers, struct dns **ret_dns,
+		       struct rc_error *err)
 {
 	struct ares_options options = { 0 };
 	int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB |
@@ -543,7 +553,8 @@ enum rc_status dns_new(uv_loop_t *loop, const char *servers, struct dns **ret_dn
 	line_init(&dns->told);
 
 	/* Without NOCHECKRESP, SERVFAIL and REFUSED are swallowed into retries. */
-	options.flags = ARES_FLAG_EDNS | ARES_FLAG_NOCHECKRESP | ARES_FLAG_NOSEARCH | ARES_FLAG_STAYOPEN;
+	options.flags =
+	    ARES_FLAG_EDNS | ARES_FLAG_NOCHECKRESP | ARES_FLAG_NOSEARCH | ARES_FLAG_STAYOPEN;
 	options.timeout = TIMEOUT_MS;
 	options.tries = TRIES;
 	options.ednspsz = EDNS_OCTETS;
@@ -553,8 +564,8 @@ enum rc_status dns_new(uv_loop_t *loop, const char *servers, struct dns **ret_dn
 	options.qcache_max_ttl = 0; /* the cache is ours: a confirmation must get past it */
 	mask |= ARES_OPT_QUERY_CACHE;
 #endif
-	status = dns->buckets != NULL ? ares_init_options(&dns->channel, &options, mask) :
-					ARES_ENOMEM;
+	status =
+	    dns->buckets != NULL ? ares_init_options(&dns->channel, &options, mask) : ARES_ENOMEM;
 	if (status != ARES_SUCCESS) {
 		free(dns->buckets);
 		free(dns);
@@ -567,10 +578,11 @@ enum rc_status dns_new(uv_loop_t *loop, const char *servers, struct dns **ret_dn
 			ares_destroy(dns->channel);
 			free(dns->buckets);
 			free(dns);
-			return rc_error_set(err, RC_INVALID,
-					    "dns: `%s` is no list of resolvers; write 192.0.2.53 or "
-					    "127.0.0.1:5353, several with commas",
-					    servers);
+			return rc_error_set(
+			    err, RC_INVALID,
+			    "dns: `%s` is no list of resolvers; write 192.0.2.53 or "
+			    "127.0.0.1:5353, several with commas",
+			    servers);
 		}
 	}
 	uv_timer_init(loop, &dns->tick);
@@ -591,7 +603,8 @@ void dns_free(struct dns *dns)
 	if (dns == NULL)
 		return;
 	dns->closing = true;
-	ares_destroy(dns->channel); /* calls on_answer() for each under way, and closes the watches */
+	ares_destroy(
+	    dns->channel); /* calls on_answer() for each under way, and closes the watches */
 	for (size_t i = 0; i < dns->bucket_n; i++) {
 		for (struct dns_entry *entry = dns->buckets[i]; entry != NULL;
 		     entry = entry->next_in_bucket) {

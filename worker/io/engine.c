@@ -17,10 +17,10 @@
 #include "worker/io/timers.h"
 
 enum {
-	RUN_BUCKETS = 16384,          /* a power of two */
-	RESOLVES_MAX = 400,           /* resolve shards at once: each has up to 100 domains */
-	DOMAINS_AT_ONCE = 50,         /* of one resolve shard */
-	DOMAINS_MAX = 100,            /* proto/rollcall.proto */
+	RUN_BUCKETS = 16384,  /* a power of two */
+	RESOLVES_MAX = 400,   /* resolve shards at once: each has up to 100 domains */
+	DOMAINS_AT_ONCE = 50, /* of one resolve shard */
+	DOMAINS_MAX = 100,    /* proto/rollcall.proto */
 	LIFE_DEFAULT_MS = 300 * 1000,
 	PART_EVERY_MS = 1000
 };
@@ -41,7 +41,7 @@ struct run {
 	const struct lane *lane;
 	uint64_t id;
 	uint64_t epoch;
-	struct run *next;       /* of all that run, or of the dead */
+	struct run *next; /* of all that run, or of the dead */
 	struct run *previous;
 	struct run *next_in_bucket;
 	struct timer timer;
@@ -52,24 +52,24 @@ struct probe_run {
 	struct run run;
 	struct probe *probe;
 	struct rule_set *rules;
-	struct probe_identity identity;  /* the probe refers to it */
+	struct probe_identity identity; /* the probe refers to it */
 	struct connection connection;
 	struct dns_ask ask;
 	struct lookup *lookup;
 	bool stepping;
-	bool in_line;   /* of the pacer */
-	bool slot;      /* given by it */
+	bool in_line; /* of the pacer */
+	bool slot;    /* given by it */
 };
 
 struct domain {
 	struct resolve_run *owner;
-	struct lookup *lookup;  /* while it is asked for */
+	struct lookup *lookup; /* while it is asked for */
 	const char *name;
 };
 
 struct resolve_run {
 	struct run run;
-	struct rc_arena *arena;   /* of the part under construction */
+	struct rc_arena *arena; /* of the part under construction */
 	Rollcall__Shard *shard;
 	uint64_t ends_ms;
 	uint64_t part_due_ms;
@@ -91,7 +91,7 @@ struct engine {
 	const struct engine_events *events;
 	void *context;
 	const char *worker;
-	struct rule_set *rules;  /* the newest first */
+	struct rule_set *rules; /* the newest first */
 	uv_prepare_t prepare;
 	struct timer pacer_timer;
 	struct run *running;
@@ -129,8 +129,8 @@ static struct run *run_find(struct engine *engine, uint64_t id)
 	return run;
 }
 
-static void run_add(struct engine *engine, struct run *run, enum run_kind kind, const struct lane *lane,
-		    const Rollcall__Shard *shard)
+static void run_add(struct engine *engine, struct run *run, enum run_kind kind,
+		    const struct lane *lane, const Rollcall__Shard *shard)
 {
 	struct run **bucket = bucket_of(engine, shard->id);
 
@@ -153,7 +153,8 @@ static void run_add(struct engine *engine, struct run *run, enum run_kind kind, 
 
 static void tell_room(struct engine *engine)
 {
-	/* Full stays full until a tenth is free again, so that the broker is not held and let go at each shard. */
+	/* Full stays full until a tenth is free again, so that the broker is not held and let go at
+	 * each shard. */
 	const bool full = engine->probes >= engine->probes_max || engine->resolves >= RESOLVES_MAX;
 	const bool ample = engine->probes <= engine->probes_max - engine->probes_max / 10 - 1 &&
 			   engine->resolves <= RESOLVES_MAX - RESOLVES_MAX / 10;
@@ -164,7 +165,8 @@ static void tell_room(struct engine *engine)
 	}
 }
 
-/* Takes it out of everything. Its memory goes at the next turn, because we may stand in one of its callbacks. */
+/* Takes it out of everything. Its memory goes at the next turn, because we may stand in one of its
+ * callbacks. */
 static void run_end(struct run *run)
 {
 	struct engine *engine = run->engine;
@@ -223,7 +225,8 @@ static void probe_end(struct probe_run *run)
 	dns_cancel(&run->ask);
 	lookup_free(run->lookup);
 	run->lookup = NULL;
-	rc_log(RC_LOG_DEBUG, "shard_done", "shard=%" PRIu64 " lane=%s", run->run.id, run->run.lane->name);
+	rc_log(RC_LOG_DEBUG, "shard_done", "shard=%" PRIu64 " lane=%s", run->run.id,
+	       run->run.lane->name);
 	run_end(&run->run);
 }
 
@@ -238,8 +241,9 @@ static void give_mx(struct probe_run *run)
 {
 	struct rc_arena *arena = rc_arena_new(64 * 1024);
 	Rollcall__Resolution *result =
-		arena != NULL ? resolution_result(lookup_resolution(run->lookup), arena, rc_clock_wall_ms()) :
-				NULL;
+	    arena != NULL
+		? resolution_result(lookup_resolution(run->lookup), arena, rc_clock_wall_ms())
+		: NULL;
 	Rollcall__Resolution none = ROLLCALL__RESOLUTION__INIT;
 
 	if (result == NULL) {
@@ -333,8 +337,8 @@ static void do_slot(struct probe_run *run, uint32_t recipients)
 		limits.connections_per_minute = budget->connections_per_minute;
 	}
 	run->in_line = true;
-	if (pacer_ask(engine->pacer, run->run.lane->number, probe_mx_group(run->probe), &limits, recipients, run,
-		      now_ms(engine), &memory_ok)) {
+	if (pacer_ask(engine->pacer, run->run.lane->number, probe_mx_group(run->probe), &limits,
+		      recipients, run, now_ms(engine), &memory_ok)) {
 		run->in_line = false;
 		run->slot = true;
 		probe_on_slot(run->probe, now_ms(engine));
@@ -350,9 +354,9 @@ static void do_connect(struct probe_run *run, const struct probe_ip *ip)
 {
 	struct engine *engine = run->run.engine;
 	const struct lane *lane = run->run.lane;
-	const Rollcall__Failure failure =
-		connection_open(engine->network, &run->connection, (const struct sockaddr *)&lane->source,
-				lane->source_len, ip, (uint16_t)run->rules->config.port);
+	const Rollcall__Failure failure = connection_open(
+	    engine->network, &run->connection, (const struct sockaddr *)&lane->source,
+	    lane->source_len, ip, (uint16_t)run->rules->config.port);
 
 	if (failure != ROLLCALL__FAILURE__FAILURE_NONE) {
 		probe_on_closed(run->probe, failure, now_ms(engine));
@@ -371,7 +375,8 @@ static void do_send(struct probe_run *run, const char *data, size_t len)
 	slot_release(run);
 }
 
-/* Carries out what the probe wants until it waits. Events that come while it does are fed by whoever is on the stack. */
+/* Carries out what the probe wants until it waits. Events that come while it does are fed by
+ * whoever is on the stack. */
 static void probe_step(struct probe_run *run)
 {
 	struct engine *engine = run->run.engine;
@@ -413,7 +418,8 @@ static void probe_step(struct probe_run *run)
 			probe_end(run);
 			break;
 		case PROBE_WAIT:
-			if (!timer_set(engine->timers, &run->run.timer, probe_deadline(run->probe))) {
+			if (!timer_set(engine->timers, &run->run.timer,
+				       probe_deadline(run->probe))) {
 				probe_cut(run->probe, now_ms(engine));
 				continue;
 			}
@@ -458,7 +464,8 @@ static const struct connection_events connection_events = { on_connected, on_dat
 
 static void on_probe_timer(struct timer *timer)
 {
-	struct probe_run *run = (struct probe_run *)((char *)timer - offsetof(struct probe_run, run.timer));
+	struct probe_run *run =
+	    (struct probe_run *)((char *)timer - offsetof(struct probe_run, run.timer));
 
 	probe_on_time(run->probe, now_ms(run->run.engine));
 	probe_step(run);
@@ -488,10 +495,11 @@ static void take_probe(struct engine *engine, const struct lane *lane, Rollcall_
 	run->rules->users++;
 	run->run.timer.fired = on_probe_timer;
 	connection_init(&run->connection, &connection_events);
-	run->probe = probe_new(&run->rules->config, &run->identity, shard, seed, now_ms(engine), rc_clock_wall_ms());
+	run->probe = probe_new(&run->rules->config, &run->identity, shard, seed, now_ms(engine),
+			       rc_clock_wall_ms());
 	if (run->probe == NULL) {
-		rc_log(RC_LOG_WARN, "shard_refused", "shard=%" PRIu64 " job=%" PRIu64 " lane=%s", shard->id,
-		       shard->job, lane->name);
+		rc_log(RC_LOG_WARN, "shard_refused", "shard=%" PRIu64 " job=%" PRIu64 " lane=%s",
+		       shard->id, shard->job, lane->name);
 		run_end(&run->run);
 		rollcall__shard__free_unpacked(shard, NULL);
 		return;
@@ -548,10 +556,12 @@ static void resolve_end(struct resolve_run *run)
 static void keep_result(struct domain *domain, const struct resolution *resolution)
 {
 	struct resolve_run *run = domain->owner;
-	Rollcall__Resolution *result = resolution_result(resolution, run->arena, rc_clock_wall_ms());
+	Rollcall__Resolution *result =
+	    resolution_result(resolution, run->arena, rc_clock_wall_ms());
 
 	if (result == NULL) {
-		/* Only this one is lost to the part; it comes again with the next shard of its domain. */
+		/* Only this one is lost to the part; it comes again with the next shard of its
+		 * domain. */
 		rc_log(RC_LOG_WARN, "resolution_lost", "shard=%" PRIu64, run->run.id);
 		return;
 	}
@@ -574,8 +584,8 @@ static void resolve_step(struct resolve_run *run)
 
 		domain->owner = run;
 		domain->name = shard->domains[run->started];
-		domain->lookup = lookup_new(engine->dns, domain->name, shard->bypass_cache, target_allowed,
-					    &engine->rules->config);
+		domain->lookup = lookup_new(engine->dns, domain->name, shard->bypass_cache,
+					    target_allowed, &engine->rules->config);
 		run->started++;
 		if (domain->lookup == NULL)
 			continue;
@@ -614,7 +624,7 @@ static void on_domain_known(struct lookup *lookup, void *owner)
 static void on_resolve_timer(struct timer *timer)
 {
 	struct resolve_run *run =
-		(struct resolve_run *)((char *)timer - offsetof(struct resolve_run, run.timer));
+	    (struct resolve_run *)((char *)timer - offsetof(struct resolve_run, run.timer));
 
 	if (now_ms(run->run.engine) < run->ends_ms) {
 		resolve_step(run);
@@ -744,7 +754,8 @@ void engine_stop(struct engine *engine)
 		} else {
 			struct resolve_run *resolve_run = (struct resolve_run *)run;
 
-			/* Not final: the lane goes back, and the rest is asked for under its next epoch. */
+			/* Not final: the lane goes back, and the rest is asked for under its next
+			 * epoch. */
 			if (resolve_run->result_n > 0)
 				resolve_part(resolve_run, false);
 			resolve_end(resolve_run);
@@ -775,7 +786,8 @@ static void serve_pacer(struct engine *engine)
 
 static void on_pacer_timer(struct timer *timer)
 {
-	struct engine *engine = (struct engine *)((char *)timer - offsetof(struct engine, pacer_timer));
+	struct engine *engine =
+	    (struct engine *)((char *)timer - offsetof(struct engine, pacer_timer));
 
 	engine->pacer_moved = true;
 }
@@ -803,7 +815,8 @@ static void free_dead(struct engine *engine)
 	}
 }
 
-/* Before the loop sleeps, with no callback of ours on the stack. An answer moves the line, and the line asks questions. */
+/* Before the loop sleeps, with no callback of ours on the stack. An answer moves the line, and the
+ * line asks questions. */
 static void on_prepare(uv_prepare_t *prepare)
 {
 	struct engine *engine = prepare->data;
@@ -817,8 +830,9 @@ static void on_prepare(uv_prepare_t *prepare)
 		engine->events->stopped(engine->context);
 }
 
-enum rc_status engine_new(uv_loop_t *loop, const struct engine_settings *settings, struct network *network,
-			  struct dns *dns, const struct engine_events *events, void *context,
+enum rc_status engine_new(uv_loop_t *loop, const struct engine_settings *settings,
+			  struct network *network, struct dns *dns,
+			  const struct engine_events *events, void *context,
 			  struct engine **ret_engine, struct rc_error *err)
 {
 	struct engine *engine = calloc(1, sizeof(*engine));
@@ -874,7 +888,8 @@ void engine_free(struct engine *engine)
 	uv_close((uv_handle_t *)&engine->prepare, on_prepare_closed);
 }
 
-void engine_set_rules(struct engine *engine, const struct rc_rules *rules, const struct rc_providers *providers)
+void engine_set_rules(struct engine *engine, const struct rc_rules *rules,
+		      const struct rc_providers *providers)
 {
 	struct rule_set *set = calloc(1, sizeof(*set));
 

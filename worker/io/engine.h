@@ -1,9 +1,10 @@
 /*
- * engine - the shards in work: feeds each probe with what its sockets, questions and timers bring, and carries out what it
- * wants.
+ * engine - the shards in work: feeds each probe with what its sockets, questions and timers bring,
+ * and carries out what it wants.
  *
- * Owner: the loop's thread. A shard that is already in work under the same epoch is not begun twice. Shards are taken while
- * there is room; above that the rest stay with the broker. What comes out are reports.
+ * Owner: the loop's thread. A shard that is already in work under the same epoch is not begun
+ * twice. Shards are taken while there is room; above that the rest stay with the broker. What comes
+ * out are reports.
  */
 #ifndef WORKER_IO_ENGINE_H
 #define WORKER_IO_ENGINE_H
@@ -22,7 +23,8 @@ struct engine;
 struct network;
 
 struct engine_settings {
-	struct probe_config probe;  /* its rules and providers are the first ones, see engine_set_rules() */
+	struct probe_config
+	    probe; /* its rules and providers are the first ones, see engine_set_rules() */
 	const char *worker;
 	uint32_t sessions_max;
 };
@@ -36,8 +38,9 @@ struct engine_events {
 	void (*stopped)(void *context);
 };
 
-enum rc_status engine_new(uv_loop_t *loop, const struct engine_settings *settings, struct network *network,
-			  struct dns *dns, const struct engine_events *events, void *context,
+enum rc_status engine_new(uv_loop_t *loop, const struct engine_settings *settings,
+			  struct network *network, struct dns *dns,
+			  const struct engine_events *events, void *context,
 			  struct engine **ret_engine, struct rc_error *err) RC_MUST_CHECK;
 /* Cuts what is left. Takes NULL. */
 void engine_free(struct engine *engine);
@@ -48,8 +51,10 @@ void engine_take(struct engine *engine, const struct lane *lane, Rollcall__Shard
 void engine_cut(struct engine *engine, const struct lane *lane);
 /* Every shard ends in order, with what it has. */
 void engine_stop(struct engine *engine);
-/* New rules for the shards that begin from now on. The old ones must stay until engine_uses() says that nobody has them. */
-void engine_set_rules(struct engine *engine, const struct rc_rules *rules, const struct rc_providers *providers);
+/* New rules for the shards that begin from now on. The old ones must stay until engine_uses() says
+ * that nobody has them. */
+void engine_set_rules(struct engine *engine, const struct rc_rules *rules,
+		      const struct rc_providers *providers);
 bool engine_uses(const struct engine *engine, const struct rc_rules *rules);
 
 size_t engine_running(const struct engine *engine);

@@ -18,10 +18,10 @@
 #include "common/kafka/seal.h"
 
 enum {
-	BROKERS_MAX = 4096,     /* octets of the settings' text or of @FILE */
-	SHARDS_A_TURN = 256,    /* then the loop sees to the sockets */
-	HELLOS_IN_FLIGHT = 2,   /* more would only be old ones once the broker is back */
-	CONTROL_BACKLOG = 64,   /* a grant may be written before our position at the end is known */
+	BROKERS_MAX = 4096,   /* octets of the settings' text or of @FILE */
+	SHARDS_A_TURN = 256,  /* then the loop sees to the sockets */
+	HELLOS_IN_FLIGHT = 2, /* more would only be old ones once the broker is back */
+	CONTROL_BACKLOG = 64, /* a grant may be written before our position at the end is known */
 	TICK_MS = 250,
 	COMMIT_EVERY_TICKS = 8,
 	AWAY_AFTER_MS = 8000,
@@ -41,7 +41,7 @@ struct waiting_report {
 struct assigned {
 	struct assigned *next;
 	uint32_t lane;
-	int64_t next_offset;    /* after the last one handed over; -1: none yet */
+	int64_t next_offset; /* after the last one handed over; -1: none yet */
 	int64_t committed;
 };
 
@@ -50,7 +50,7 @@ struct kafka_loop {
 	const struct kafka_loop_events *events;
 	void *context;
 	struct kafka_loop_settings settings;
-	char brokers[BROKERS_MAX];   /* in use, or empty */
+	char brokers[BROKERS_MAX]; /* in use, or empty */
 	struct timespec file_time;
 	ino_t file_inode;
 
@@ -80,7 +80,7 @@ struct kafka_loop {
 	bool freeing;
 	bool unsealed_said;
 	unsigned hellos;
-	uint64_t hello_since_ms;  /* when the oldest one under way was sent */
+	uint64_t hello_since_ms; /* when the oldest one under way was sent */
 	uint64_t made_ms;
 };
 
@@ -122,17 +122,20 @@ static void on_delivered(rd_kafka_t *client, const rd_kafka_message_t *message, 
 	if (message->err == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_fatal_error(client, NULL, 0) != 0)
 		kafka->remake = true;
 	if (!hello && !kafka->freeing)
-		rc_log(RC_LOG_WARN, "report_lost", "shard=%.*s reason=\"%s\"", (int)message->key_len,
-		       (const char *)message->key, rd_kafka_err2str(message->err));
+		rc_log(RC_LOG_WARN, "report_lost", "shard=%.*s reason=\"%s\"",
+		       (int)message->key_len, (const char *)message->key,
+		       rd_kafka_err2str(message->err));
 }
 
-static enum rc_status produce(struct kafka_loop *kafka, const char *key, const void *payload, size_t len)
+static enum rc_status produce(struct kafka_loop *kafka, const char *key, const void *payload,
+			      size_t len)
 {
 	struct rc_error err;
 	const enum rc_status status =
-		kafka->producer == NULL ? RC_LIMIT :
-					  rc_kafka_produce(kafka->producer, RC_TOPIC_REPORTS, RD_KAFKA_PARTITION_UA,
-							   key, strlen(key), payload, len, &tag_report, &err);
+	    kafka->producer == NULL
+		? RC_LIMIT
+		: rc_kafka_produce(kafka->producer, RC_TOPIC_REPORTS, RD_KAFKA_PARTITION_UA, key,
+				   strlen(key), payload, len, &tag_report, &err);
 
 	if (status == RC_BROKEN)
 		kafka->remake = true;
@@ -182,7 +185,8 @@ bool kafka_loop_report(struct kafka_loop *kafka, const Rollcall__Report *report)
 		return false;
 	snprintf(key, sizeof(key), "%" PRIu64, report->shard);
 	if (kafka->waiting == NULL) {
-		const enum rc_status status = produce(kafka, key, kafka->packed.data, kafka->packed.len);
+		const enum rc_status status =
+		    produce(kafka, key, kafka->packed.data, kafka->packed.len);
 
 		if (status != RC_LIMIT)
 			return status == RC_OK;
@@ -211,9 +215,9 @@ bool kafka_loop_hello(struct kafka_loop *kafka, const Rollcall__Hello *hello)
 		return false;
 	if (!pack(kafka, RC_TOPIC_CONTROL, &envelope))
 		return false;
-	const enum rc_status status =
-		rc_kafka_produce(kafka->producer, RC_TOPIC_CONTROL, 0, hello->worker, strlen(hello->worker),
-				 kafka->packed.data, kafka->packed.len, &tag_hello, &err);
+	const enum rc_status status = rc_kafka_produce(
+	    kafka->producer, RC_TOPIC_CONTROL, 0, hello->worker, strlen(hello->worker),
+	    kafka->packed.data, kafka->packed.len, &tag_hello, &err);
 
 	if (status == RC_BROKEN)
 		kafka->remake = true;
@@ -245,16 +249,19 @@ static struct assigned *assigned_find(struct kafka_loop *kafka, uint32_t lane)
 }
 
 /* NULL: not ours to read; said once, because a wrong key spoils every message. */
-static Rollcall__Envelope *unpack(struct kafka_loop *kafka, const char *topic, const rd_kafka_message_t *message)
+static Rollcall__Envelope *unpack(struct kafka_loop *kafka, const char *topic,
+				  const rd_kafka_message_t *message)
 {
 	Rollcall__Envelope *envelope = NULL;
 	struct rc_error err;
 
-	if (rc_envelope_unpack(kafka->seal, topic, message->payload, message->len, &envelope, &err) == RC_OK)
+	if (rc_envelope_unpack(kafka->seal, topic, message->payload, message->len, &envelope,
+			       &err) == RC_OK)
 		return envelope;
 	if (!kafka->unsealed_said)
-		rc_log(RC_LOG_ERROR, "message_refused", "topic=%s partition=%d offset=%lld reason=\"%s\"", topic,
-		       message->partition, (long long)message->offset, err.text);
+		rc_log(RC_LOG_ERROR, "message_refused",
+		       "topic=%s partition=%d offset=%lld reason=\"%s\"", topic, message->partition,
+		       (long long)message->offset, err.text);
 	kafka->unsealed_said = true;
 	return NULL;
 }
@@ -303,7 +310,8 @@ static void drain_control(struct kafka_loop *kafka)
 		if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
 			take_control_message(kafka, message);
 		else
-			rc_log(RC_LOG_DEBUG, "control_error", "text=\"%s\"", rd_kafka_message_errstr(message));
+			rc_log(RC_LOG_DEBUG, "control_error", "text=\"%s\"",
+			       rd_kafka_message_errstr(message));
 		rd_kafka_message_destroy(message);
 	}
 }
@@ -320,7 +328,8 @@ static void drain_shards(struct kafka_loop *kafka)
 		if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
 			take_shard_message(kafka, message);
 		else
-			rc_log(RC_LOG_DEBUG, "shards_error", "text=\"%s\"", rd_kafka_message_errstr(message));
+			rc_log(RC_LOG_DEBUG, "shards_error", "text=\"%s\"",
+			       rd_kafka_message_errstr(message));
 		rd_kafka_message_destroy(message);
 	}
 	uv_async_send(&kafka->again);
@@ -395,9 +404,10 @@ void kafka_loop_unassign(struct kafka_loop *kafka, uint32_t lane)
 			continue;
 		*at = assigned->next;
 		free(assigned);
-		if (kafka->shards != NULL &&
-		    rc_kafka_assign_drop(kafka->shards, RC_TOPIC_SHARDS, (int32_t)lane, &err) != RC_OK)
-			rc_log(RC_LOG_WARN, "lane_not_dropped", "lane=%u reason=\"%s\"", lane, err.text);
+		if (kafka->shards != NULL && rc_kafka_assign_drop(kafka->shards, RC_TOPIC_SHARDS,
+								  (int32_t)lane, &err) != RC_OK)
+			rc_log(RC_LOG_WARN, "lane_not_dropped", "lane=%u reason=\"%s\"", lane,
+			       err.text);
 		return;
 	}
 }
@@ -407,11 +417,13 @@ static void commit(struct kafka_loop *kafka)
 {
 	if (!kafka->connected)
 		return;
-	for (struct assigned *assigned = kafka->assigned; assigned != NULL; assigned = assigned->next) {
+	for (struct assigned *assigned = kafka->assigned; assigned != NULL;
+	     assigned = assigned->next) {
 		if (assigned->next_offset == assigned->committed)
 			continue;
 		assigned->committed = assigned->next_offset;
-		rc_kafka_commit(kafka->shards, RC_TOPIC_SHARDS, (int32_t)assigned->lane, assigned->next_offset);
+		rc_kafka_commit(kafka->shards, RC_TOPIC_SHARDS, (int32_t)assigned->lane,
+				assigned->next_offset);
 	}
 }
 
@@ -430,7 +442,8 @@ static void *farewell_run(void *context)
 
 	for (size_t i = 0; i < 3; i++) {
 		if (farewell->clients[i] != NULL)
-			rd_kafka_destroy_flags(farewell->clients[i], RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+			rd_kafka_destroy_flags(farewell->clients[i],
+					       RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	}
 	free(farewell);
 	atomic_fetch_sub(&farewells, 1);
@@ -465,7 +478,8 @@ static void farewell_start(rd_kafka_t *const clients[3], bool wait)
 static void clients_drop(struct kafka_loop *kafka)
 {
 	rd_kafka_t *const clients[3] = { kafka->producer, kafka->shards, kafka->control };
-	rd_kafka_queue_t *const queues[3] = { kafka->producer_queue, kafka->shard_queue, kafka->control_queue };
+	rd_kafka_queue_t *const queues[3] = { kafka->producer_queue, kafka->shard_queue,
+					      kafka->control_queue };
 
 	for (size_t i = 0; i < 3; i++) {
 		if (queues[i] == NULL)
@@ -475,7 +489,7 @@ static void clients_drop(struct kafka_loop *kafka)
 	}
 	if (kafka->producer != NULL)
 		rd_kafka_purge(kafka->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
-							RD_KAFKA_PURGE_F_NON_BLOCKING);
+						    RD_KAFKA_PURGE_F_NON_BLOCKING);
 	if (kafka->producer != NULL || kafka->shards != NULL)
 		farewell_start(clients, kafka->freeing);
 	kafka->producer = kafka->shards = kafka->control = NULL;
@@ -501,14 +515,16 @@ static enum rc_status clients_make(struct kafka_loop *kafka, struct rc_error *er
 	static const uint64_t one = 1;
 	enum rc_status status;
 
-	status = rc_kafka_producer_new(&settings, kafka->settings.client_id, on_delivered, kafka, &kafka->producer,
-				       err);
+	status = rc_kafka_producer_new(&settings, kafka->settings.client_id, on_delivered, kafka,
+				       &kafka->producer, err);
 	if (status == RC_OK)
-		status = rc_kafka_consumer_new(&settings, kafka->settings.client_id, RC_GROUP_WORKERS,
-					       RC_KAFKA_RESET_EARLIEST, kafka, &kafka->shards, err);
+		status =
+		    rc_kafka_consumer_new(&settings, kafka->settings.client_id, RC_GROUP_WORKERS,
+					  RC_KAFKA_RESET_EARLIEST, kafka, &kafka->shards, err);
 	if (status == RC_OK)
-		status = rc_kafka_consumer_new(&settings, kafka->settings.client_id, RC_GROUP_WORKERS,
-					       RC_KAFKA_RESET_EARLIEST, kafka, &kafka->control, err);
+		status =
+		    rc_kafka_consumer_new(&settings, kafka->settings.client_id, RC_GROUP_WORKERS,
+					  RC_KAFKA_RESET_EARLIEST, kafka, &kafka->control, err);
 	if (status == RC_OK)
 		status = rc_kafka_assign_add(kafka->control, RC_TOPIC_CONTROL, 0,
 					     RD_KAFKA_OFFSET_TAIL(CONTROL_BACKLOG), err);
@@ -537,7 +553,8 @@ static bool brokers_read(struct kafka_loop *kafka)
 
 	if (stat(path, &stat_now) < 0)
 		return false;
-	if (stat_now.st_ino == kafka->file_inode && stat_now.st_mtim.tv_sec == kafka->file_time.tv_sec &&
+	if (stat_now.st_ino == kafka->file_inode &&
+	    stat_now.st_mtim.tv_sec == kafka->file_time.tv_sec &&
 	    stat_now.st_mtim.tv_nsec == kafka->file_time.tv_nsec)
 		return false;
 	const int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 #define SETTING "ROLLCALL_LANES"
-#define SHAPE "write name=PUBLIC@BIND/HELO, for example fra-1=203.0.113.7@10.0.0.12/probe1.example.net"
+#define SHAPE                                                                                      \
+	"write name=PUBLIC@BIND/HELO, for example fra-1=203.0.113.7@10.0.0.12/probe1.example.net"
 
 static bool is_host_name(const char *name)
 {
@@ -45,14 +46,15 @@ static bool is_lane_name(const char *name)
 	if (*name == '\0')
 		return false;
 	for (const char *p = name; *p != '\0'; p++) {
-		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
-		      *p == '-' || *p == '_' || *p == '.'))
+		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+		      (*p >= '0' && *p <= '9') || *p == '-' || *p == '_' || *p == '.'))
 			return false;
 	}
 	return true;
 }
 
-/* Normalises, so that two spellings of one address are seen to be one. Returns 4, 6, or 0: no address. */
+/* Normalises, so that two spellings of one address are seen to be one. Returns 4, 6, or 0: no
+ * address. */
 static int address_parse(const char *text, size_t len, char ret_text[LANE_ADDRESS_MAX],
 			 struct sockaddr_storage *ret, socklen_t *ret_len)
 {
@@ -102,27 +104,31 @@ static enum rc_status lane_finish(struct lane *lane, const char *mail_from, stru
 	if (lane->helo[0] == '\0') {
 		own_host_name(lane->helo);
 		if (!is_host_name(lane->helo))
-			return rc_error_set(err, RC_INVALID,
-					    SETTING ": lane `%s` has no HELO name and this machine's name `%s` is "
-						    "no host name; " SHAPE,
-					    lane->name, lane->helo);
+			return rc_error_set(
+			    err, RC_INVALID,
+			    SETTING ": lane `%s` has no HELO name and this machine's name `%s` is "
+				    "no host name; " SHAPE,
+			    lane->name, lane->helo);
 	}
-	const int len = mail_from != NULL ?
-				snprintf(lane->mail_from, sizeof(lane->mail_from), "%s", mail_from) :
-				snprintf(lane->mail_from, sizeof(lane->mail_from), "verify@%s", lane->helo);
+	const int len =
+	    mail_from != NULL
+		? snprintf(lane->mail_from, sizeof(lane->mail_from), "%s", mail_from)
+		: snprintf(lane->mail_from, sizeof(lane->mail_from), "verify@%s", lane->helo);
 	const char *at = strrchr(lane->mail_from, '@');
 
-	if (len < 0 || (size_t)len >= sizeof(lane->mail_from) || at == NULL || at == lane->mail_from ||
-	    strpbrk(lane->mail_from, "<> \t\r\n") != NULL || !is_host_name(at + 1))
-		return rc_error_set(err, RC_INVALID,
-				    "ROLLCALL_MAIL_FROM: `%s` is no mail address; write one such as "
-				    "verify@probe1.example.net",
-				    mail_from != NULL ? mail_from : lane->mail_from);
+	if (len < 0 || (size_t)len >= sizeof(lane->mail_from) || at == NULL ||
+	    at == lane->mail_from || strpbrk(lane->mail_from, "<> \t\r\n") != NULL ||
+	    !is_host_name(at + 1))
+		return rc_error_set(
+		    err, RC_INVALID,
+		    "ROLLCALL_MAIL_FROM: `%s` is no mail address; write one such as "
+		    "verify@probe1.example.net",
+		    mail_from != NULL ? mail_from : lane->mail_from);
 	return RC_OK;
 }
 
-static enum rc_status lane_parse(const char *piece, size_t len, const char *mail_from, struct lane *lane,
-				 struct rc_error *err)
+static enum rc_status lane_parse(const char *piece, size_t len, const char *mail_from,
+				 struct lane *lane, struct rc_error *err)
 {
 	const int shown = (int)(len < 200 ? len : 200);
 	const char *end = piece + len;
@@ -131,16 +137,18 @@ static enum rc_status lane_parse(const char *piece, size_t len, const char *mail
 	socklen_t ignored_len;
 
 	if (equals == NULL)
-		return rc_error_set(err, RC_INVALID, SETTING ": `%.*s` has no name before an =; " SHAPE,
-				    shown, piece);
+		return rc_error_set(err, RC_INVALID,
+				    SETTING ": `%.*s` has no name before an =; " SHAPE, shown,
+				    piece);
 	if ((size_t)(equals - piece) >= sizeof(lane->name))
 		return rc_error_set(err, RC_INVALID,
-				    SETTING ": the name in `%.*s` is longer than %d octets", shown, piece,
-				    LANE_NAME_MAX - 1);
+				    SETTING ": the name in `%.*s` is longer than %d octets", shown,
+				    piece, LANE_NAME_MAX - 1);
 	memcpy(lane->name, piece, (size_t)(equals - piece));
 	if (!is_lane_name(lane->name))
 		return rc_error_set(err, RC_INVALID,
-				    SETTING ": the name in `%.*s` may have letters, digits, - _ and . only",
+				    SETTING
+				    ": the name in `%.*s` may have letters, digits, - _ and . only",
 				    shown, piece);
 
 	const char *start = equals + 1;
@@ -152,33 +160,35 @@ static enum rc_status lane_parse(const char *piece, size_t len, const char *mail
 
 	if (address_parse(start, (size_t)(public_end - start), lane->public_address, &ignored,
 			  &ignored_len) == 0)
-		return rc_error_set(err, RC_INVALID,
-				    SETTING ": in `%.*s`, `%.*s` is no IP address (v6 stands in brackets)",
-				    shown, piece, (int)(public_end - start < 100 ? public_end - start : 100),
-				    start);
+		return rc_error_set(
+		    err, RC_INVALID,
+		    SETTING ": in `%.*s`, `%.*s` is no IP address (v6 stands in brackets)", shown,
+		    piece, (int)(public_end - start < 100 ? public_end - start : 100), start);
 	lane->family = address_parse(bind, (size_t)(addresses_end - bind), lane->bind_address,
 				     &lane->source, &lane->source_len);
 	if (lane->family == 0)
-		return rc_error_set(err, RC_INVALID,
-				    SETTING ": in `%.*s`, `%.*s` is no IP address (v6 stands in brackets)",
-				    shown, piece, (int)(addresses_end - bind < 100 ? addresses_end - bind : 100),
-				    bind);
+		return rc_error_set(
+		    err, RC_INVALID,
+		    SETTING ": in `%.*s`, `%.*s` is no IP address (v6 stands in brackets)", shown,
+		    piece, (int)(addresses_end - bind < 100 ? addresses_end - bind : 100), bind);
 	if (slash != NULL) {
 		const size_t helo_len = (size_t)(end - slash - 1);
 
 		if (helo_len >= sizeof(lane->helo))
 			return rc_error_set(err, RC_INVALID,
-					    SETTING ": the HELO name in `%.*s` is too long", shown, piece);
+					    SETTING ": the HELO name in `%.*s` is too long", shown,
+					    piece);
 		memcpy(lane->helo, slash + 1, helo_len);
 		if (!is_host_name(lane->helo))
-			return rc_error_set(err, RC_INVALID,
-					    SETTING ": in `%.*s`, `%.*s` is no host name for HELO", shown,
-					    piece, (int)(helo_len < 100 ? helo_len : 100), slash + 1);
+			return rc_error_set(
+			    err, RC_INVALID, SETTING ": in `%.*s`, `%.*s` is no host name for HELO",
+			    shown, piece, (int)(helo_len < 100 ? helo_len : 100), slash + 1);
 	}
 	return lane_finish(lane, mail_from, err);
 }
 
-static enum rc_status check_unique(const struct lanes *lanes, const struct lane *lane, struct rc_error *err)
+static enum rc_status check_unique(const struct lanes *lanes, const struct lane *lane,
+				   struct rc_error *err)
 {
 	for (size_t i = 0; i < lanes->n; i++) {
 		const struct lane *other = &lanes->lane[i];
@@ -187,15 +197,17 @@ static enum rc_status check_unique(const struct lanes *lanes, const struct lane 
 			return rc_error_set(err, RC_INVALID, SETTING ": two lanes are called `%s`",
 					    lane->name);
 		if (strcmp(other->bind_address, lane->bind_address) == 0)
-			return rc_error_set(err, RC_INVALID,
-					    SETTING ": lanes `%s` and `%s` both bind %s; a lane is exactly one "
-						    "address",
-					    other->name, lane->name, lane->bind_address);
+			return rc_error_set(
+			    err, RC_INVALID,
+			    SETTING ": lanes `%s` and `%s` both bind %s; a lane is exactly one "
+				    "address",
+			    other->name, lane->name, lane->bind_address);
 		if (strcmp(other->public_address, lane->public_address) == 0)
-			return rc_error_set(err, RC_INVALID,
-					    SETTING ": lanes `%s` and `%s` both have the public address %s; a "
-						    "lane is exactly one address",
-					    other->name, lane->name, lane->public_address);
+			return rc_error_set(
+			    err, RC_INVALID,
+			    SETTING ": lanes `%s` and `%s` both have the public address %s; a "
+				    "lane is exactly one address",
+			    other->name, lane->name, lane->public_address);
 	}
 	return RC_OK;
 }
@@ -217,8 +229,9 @@ static enum rc_status default_lane(const char *mail_from, struct lane *lane, str
 		close(fd);
 	if (!known)
 		return rc_error_set(err, RC_INVALID,
-				    SETTING " is not set and this machine has no default route to take an "
-					    "address from; " SHAPE);
+				    SETTING
+				    " is not set and this machine has no default route to take an "
+				    "address from; " SHAPE);
 	source->sin_port = 0;
 	lane->source_len = sizeof(*source);
 	lane->family = 4;
@@ -253,8 +266,8 @@ enum rc_status lanes_parse(const char *text, const char *mail_from, struct lanes
 		if (len == 0)
 			break;
 		if (lanes.n == LANES_MAX) {
-			status = rc_error_set(err, RC_LIMIT, SETTING ": more than %d lanes on one worker",
-					      LANES_MAX);
+			status = rc_error_set(
+			    err, RC_LIMIT, SETTING ": more than %d lanes on one worker", LANES_MAX);
 			goto out;
 		}
 		status = lane_parse(at, len, mail_from, &lanes.lane[lanes.n], err);
@@ -300,10 +313,12 @@ static int bind_error(const struct lane *lane)
 static void hold(struct lane *lane)
 {
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
-	/* sun_path[0] stays NUL: the abstract name space. 14 + 46 + 1 + 64 octets are more than it has, so a long name is cut. */
-	const int len = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "rollcall-lane-%s-%s",
-				 lane->bind_address, lane->name);
-	const size_t used = len < (int)sizeof(name.sun_path) - 1 ? (size_t)len : sizeof(name.sun_path) - 2;
+	/* sun_path[0] stays NUL: the abstract name space. 14 + 46 + 1 + 64 octets are more than it
+	 * has, so a long name is cut. */
+	const int len = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1,
+				 "rollcall-lane-%s-%s", lane->bind_address, lane->name);
+	const size_t used =
+	    len < (int)sizeof(name.sun_path) - 1 ? (size_t)len : sizeof(name.sun_path) - 2;
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
@@ -325,8 +340,8 @@ bool lane_prove(struct lane *lane)
 	lane->proved = error == 0;
 	lane->problem[0] = '\0';
 	if (error == EADDRNOTAVAIL)
-		snprintf(lane->problem, sizeof(lane->problem), "this machine does not have the address %s",
-			 lane->bind_address);
+		snprintf(lane->problem, sizeof(lane->problem),
+			 "this machine does not have the address %s", lane->bind_address);
 	else if (error != 0)
 		snprintf(lane->problem, sizeof(lane->problem), "%s cannot be bound: %s",
 			 lane->bind_address, strerror(error));

@@ -1,9 +1,11 @@
 /*
- * lanes - the sending identities of this worker: one outbound address, its HELO name and its MAIL FROM each.
+ * lanes - the sending identities of this worker: one outbound address, its HELO name and its MAIL
+ * FROM each.
  *
- * Parsed once from ROLLCALL_LANES, proved by binding a socket to the address at start and before each hello. While a lane is
- * offered its abstract Unix socket is held, which the kernel frees at our death: a successor on the same machine that gets it
- * knows that we are gone. Owner: the loop's thread. Errors name the setting and the piece that is wrong.
+ * Parsed once from ROLLCALL_LANES, proved by binding a socket to the address at start and before
+ * each hello. While a lane is offered its abstract Unix socket is held, which the kernel frees at
+ * our death: a successor on the same machine that gets it knows that we are gone. Owner: the loop's
+ * thread. Errors name the setting and the piece that is wrong.
  */
 #ifndef WORKER_IO_LANES_H
 #define WORKER_IO_LANES_H
@@ -15,8 +17,13 @@
 
 #include "common/base/status.h"
 
-enum { LANES_MAX = 256, LANE_NAME_MAX = 64, LANE_ADDRESS_MAX = 46, LANE_HELO_MAX = 256,
-       LANE_MAIL_FROM_MAX = 320 };
+enum {
+	LANES_MAX = 256,
+	LANE_NAME_MAX = 64,
+	LANE_ADDRESS_MAX = 46,
+	LANE_HELO_MAX = 256,
+	LANE_MAIL_FROM_MAX = 320
+};
 
 struct lane {
 	char name[LANE_NAME_MAX];
@@ -24,20 +31,20 @@ struct lane {
 	char bind_address[LANE_ADDRESS_MAX];
 	char helo[LANE_HELO_MAX];
 	char mail_from[LANE_MAIL_FROM_MAX];
-	int family;  /* 4 or 6 */
+	int family; /* 4 or 6 */
 	struct sockaddr_storage source;
 	socklen_t source_len;
 
 	bool proved;
-	char problem[160];  /* why it is not; empty: nothing */
-	int held;           /* the abstract socket; -1: not ours */
+	char problem[160]; /* why it is not; empty: nothing */
+	int held;	   /* the abstract socket; -1: not ours */
 
 	/* The grant, kept by whoever keeps the leases. */
-	uint64_t epoch;     /* 0: none */
-	uint32_t number;    /* partition of rollcall.shards */
+	uint64_t epoch;	 /* 0: none */
+	uint32_t number; /* partition of rollcall.shards */
 	uint64_t lease_ends_ms;
 	bool returned;
-	char refused[160];  /* what the leader said; empty: nothing */
+	char refused[160]; /* what the leader said; empty: nothing */
 };
 
 struct lanes {
@@ -46,8 +53,9 @@ struct lanes {
 };
 
 /*
- * `text`: "name=PUBLIC@BIND/HELO ...", or NULL: one lane called `local` on the default route's address. `@BIND` where it differs
- * from the public one, v6 in brackets, `/HELO` else the host name. `mail_from` NULL: verify@HELO. Done by lanes_done().
+ * `text`: "name=PUBLIC@BIND/HELO ...", or NULL: one lane called `local` on the default route's
+ * address. `@BIND` where it differs from the public one, v6 in brackets, `/HELO` else the host
+ * name. `mail_from` NULL: verify@HELO. Done by lanes_done().
  */
 enum rc_status lanes_parse(const char *text, const char *mail_from, struct lanes *ret_lanes,
 			   struct rc_error *err) RC_MUST_CHECK;

@@ -12,9 +12,9 @@
 
 enum {
 	HELLO_EVERY_MS = 5000,
-	HELLO_SOON_MS = 1000,   /* while a lane waits for its grant */
+	HELLO_SOON_MS = 1000, /* while a lane waits for its grant */
 	LEASE_MAX_MS = 30 * 1000,
-	HELLOS_KEPT = 64,       /* an answer to an older one renews nothing */
+	HELLOS_KEPT = 64, /* an answer to an older one renews nothing */
 	MACHINE_MAX = 128
 };
 
@@ -44,7 +44,8 @@ static void read_line(const char *path, char *ret_line, size_t size)
 		close(fd);
 }
 
-/* Two processes with the same text see the same abstract sockets: the boot of the kernel, and the network namespace. */
+/* Two processes with the same text see the same abstract sockets: the boot of the kernel, and the
+ * network namespace. */
 static void machine_name(char ret_name[MACHINE_MAX])
 {
 	char boot[64];
@@ -135,15 +136,16 @@ void leases_hello(struct leases *leases)
 
 		lane_prove(lane);
 		if (was_proved && !lane->proved)
-			rc_log(RC_LOG_WARN, "lane_lost", "lane=%s problem=\"%s\"", lane->name, lane->problem);
+			rc_log(RC_LOG_WARN, "lane_lost", "lane=%s problem=\"%s\"", lane->name,
+			       lane->problem);
 		else if (!was_proved && lane->proved)
 			rc_log(RC_LOG_INFO, "lane_proved", "lane=%s address=%s", lane->name,
 			       lane->bind_address);
 	}
 	say(leases);
 	leases->next_hello_ms =
-		uv_now(leases->loop) +
-		(uint64_t)(waits_for_grant(leases) ? HELLO_SOON_MS : HELLO_EVERY_MS);
+	    uv_now(leases->loop) +
+	    (uint64_t)(waits_for_grant(leases) ? HELLO_SOON_MS : HELLO_EVERY_MS);
 	arm(leases);
 }
 
@@ -159,7 +161,8 @@ static void on_timer(uv_timer_t *timer)
 
 		if (lane->epoch == 0 || lane->lease_ends_ms > now_ms)
 			continue;
-		rc_log(RC_LOG_WARN, "lane_lease_ended", "lane=%s epoch=%" PRIu64, lane->name, lane->epoch);
+		rc_log(RC_LOG_WARN, "lane_lease_ended", "lane=%s epoch=%" PRIu64, lane->name,
+		       lane->epoch);
 		drop_lane(leases, lane);
 	}
 	if (now_ms >= leases->next_hello_ms)
@@ -184,8 +187,9 @@ static void take_grant(struct leases *leases, const Rollcall__LaneGrant *grant, 
 	lane->refused[0] = '\0';
 	if (grant->epoch == 0 || grant->epoch < lane->epoch)
 		return;
-	const uint64_t lease_ms = grant->lease_ms == 0 || grant->lease_ms > LEASE_MAX_MS ? (uint64_t)LEASE_MAX_MS :
-											   grant->lease_ms;
+	const uint64_t lease_ms = grant->lease_ms == 0 || grant->lease_ms > LEASE_MAX_MS
+				      ? (uint64_t)LEASE_MAX_MS
+				      : grant->lease_ms;
 	const uint64_t ends_ms = sent_at_ms + lease_ms;
 
 	if (ends_ms <= uv_now(leases->loop))
@@ -196,8 +200,9 @@ static void take_grant(struct leases *leases, const Rollcall__LaneGrant *grant, 
 		lane->number = grant->lane;
 		lane->lease_ends_ms = ends_ms;
 		kafka_loop_assign(leases->kafka, lane->number, grant->from_offset);
-		rc_log(RC_LOG_INFO, "lane_granted", "lane=%s number=%u epoch=%" PRIu64 " from=%" PRId64,
-		       lane->name, lane->number, lane->epoch, grant->from_offset);
+		rc_log(RC_LOG_INFO, "lane_granted",
+		       "lane=%s number=%u epoch=%" PRIu64 " from=%" PRId64, lane->name,
+		       lane->number, lane->epoch, grant->from_offset);
 	} else if (ends_ms > lane->lease_ends_ms) {
 		lane->lease_ends_ms = ends_ms;
 	}
@@ -211,8 +216,10 @@ void leases_grant(struct leases *leases, const Rollcall__Grant *grant)
 	    leases->sequence - grant->hello_sequence >= HELLOS_KEPT)
 		return;
 	for (size_t i = 0; i < grant->n_lanes; i++)
-		take_grant(leases, grant->lanes[i], leases->sent_at_ms[grant->hello_sequence % HELLOS_KEPT]);
-	if (!waits_for_grant(leases) && leases->next_hello_ms < uv_now(leases->loop) + HELLO_SOON_MS)
+		take_grant(leases, grant->lanes[i],
+			   leases->sent_at_ms[grant->hello_sequence % HELLOS_KEPT]);
+	if (!waits_for_grant(leases) &&
+	    leases->next_hello_ms < uv_now(leases->loop) + HELLO_SOON_MS)
 		leases->next_hello_ms = uv_now(leases->loop) + HELLO_EVERY_MS;
 	arm(leases);
 }
@@ -251,8 +258,8 @@ const struct lane *leases_lane(const struct leases *leases, const Rollcall__Shar
 	return NULL;
 }
 
-struct leases *leases_new(uv_loop_t *loop, struct lanes *lanes, struct kafka_loop *kafka, struct engine *engine,
-			  const char *worker, const char *version)
+struct leases *leases_new(uv_loop_t *loop, struct lanes *lanes, struct kafka_loop *kafka,
+			  struct engine *engine, const char *worker, const char *version)
 {
 	struct leases *leases = calloc(1, sizeof(*leases));
 

@@ -1,9 +1,9 @@
 /*
  * leases - hellos out, grants in: under which epoch each lane may be used, and until when.
  *
- * A lease runs from the sending of the hello that was answered, by the monotonic clock, so that however late the answer comes
- * we stop before the leader may grant the lane to another. When it ends, every session of the lane is cut without a word.
- * Owner: the loop's thread.
+ * A lease runs from the sending of the hello that was answered, by the monotonic clock, so that
+ * however late the answer comes we stop before the leader may grant the lane to another. When it
+ * ends, every session of the lane is cut without a word. Owner: the loop's thread.
  */
 #ifndef WORKER_IO_LEASES_H
 #define WORKER_IO_LEASES_H
@@ -20,8 +20,8 @@
 struct leases;
 
 /* NULL: out of memory. All arguments outlive it. */
-struct leases *leases_new(uv_loop_t *loop, struct lanes *lanes, struct kafka_loop *kafka, struct engine *engine,
-			  const char *worker, const char *version);
+struct leases *leases_new(uv_loop_t *loop, struct lanes *lanes, struct kafka_loop *kafka,
+			  struct engine *engine, const char *worker, const char *version);
 /* Takes NULL. */
 void leases_free(struct leases *leases);
 

@@ -19,8 +19,8 @@ struct lookup {
 	struct question questions[ASKS_MAX];
 };
 
-struct lookup *lookup_new(struct dns *dns, const char *domain, bool bypass_cache, resolution_allows *allows,
-			  const void *context)
+struct lookup *lookup_new(struct dns *dns, const char *domain, bool bypass_cache,
+			  resolution_allows *allows, const void *context)
 {
 	struct lookup *lookup = malloc(sizeof(*lookup));
 
@@ -85,7 +85,8 @@ static void ask_on(struct lookup *lookup)
 	}
 }
 
-bool lookup_start(struct lookup *lookup, void (*done)(struct lookup *lookup, void *owner), void *owner)
+bool lookup_start(struct lookup *lookup, void (*done)(struct lookup *lookup, void *owner),
+		  void *owner)
 {
 	lookup->done = done;
 	lookup->owner = owner;

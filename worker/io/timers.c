@@ -7,7 +7,7 @@ struct timers {
 	struct timer **heap;
 	size_t n;
 	size_t room;
-	uint64_t armed_ms;  /* UINT64_MAX: not */
+	uint64_t armed_ms; /* UINT64_MAX: not */
 	bool closing;
 };
 

@@ -23,9 +23,10 @@
 #include "worker/io/leases.h"
 
 enum {
-	STOP_WITHIN_MS = 3000,   /* sessions get so long to say QUIT; systemd and people wait about 5 s */
+	STOP_WITHIN_MS =
+	    3000, /* sessions get so long to say QUIT; systemd and people wait about 5 s */
 	FLUSH_WITHIN_MS = 1500,
-	DESCRIPTORS_BESIDES = 200,  /* of Kafka, the resolver and the rest */
+	DESCRIPTORS_BESIDES = 200, /* of Kafka, the resolver and the rest */
 	RULES_KEPT = 8
 };
 
@@ -71,14 +72,16 @@ static uint32_t raise_descriptors(int64_t wanted)
 		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 			getrlimit(RLIMIT_NOFILE, &limit);
 	}
-	if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > (rlim_t)(wanted + DESCRIPTORS_BESIDES))
+	if (limit.rlim_cur == RLIM_INFINITY ||
+	    limit.rlim_cur > (rlim_t)(wanted + DESCRIPTORS_BESIDES))
 		return (uint32_t)wanted;
 	if (limit.rlim_cur <= 2 * DESCRIPTORS_BESIDES)
 		return DESCRIPTORS_BESIDES;
 	return (uint32_t)(limit.rlim_cur - DESCRIPTORS_BESIDES);
 }
 
-static enum rc_status load_rules(const struct worker *worker, struct rules *ret_rules, struct rc_error *err)
+static enum rc_status load_rules(const struct worker *worker, struct rules *ret_rules,
+				 struct rc_error *err)
 {
 	struct rules rules = { 0 };
 	enum rc_status status = rc_rules_load(worker->rules_dir, &rules.rules, err);
@@ -117,10 +120,11 @@ static enum rc_status prove_lanes(struct worker *worker, struct rc_error *err)
 	}
 	if (proved > 0)
 		return RC_OK;
-	return rc_error_set(err, RC_UNAVAILABLE,
-			    "ROLLCALL_LANES: no lane can be used: %s (lane %s); name addresses that this "
-			    "machine has",
-			    worker->lanes.lane[0].problem, worker->lanes.lane[0].name);
+	return rc_error_set(
+	    err, RC_UNAVAILABLE,
+	    "ROLLCALL_LANES: no lane can be used: %s (lane %s); name addresses that this "
+	    "machine has",
+	    worker->lanes.lane[0].problem, worker->lanes.lane[0].name);
 }
 
 static void name_worker(struct worker *worker)
@@ -132,8 +136,8 @@ static void name_worker(struct worker *worker)
 		snprintf(host, sizeof(host), "worker");
 	host[sizeof(host) - 1] = '\0';
 	rc_random_bytes(random, sizeof(random));
-	snprintf(worker->id, sizeof(worker->id), "%s-%ld-%02x%02x%02x%02x%02x%02x", host, (long)getpid(),
-		 random[0], random[1], random[2], random[3], random[4], random[5]);
+	snprintf(worker->id, sizeof(worker->id), "%s-%ld-%02x%02x%02x%02x%02x%02x", host,
+		 (long)getpid(), random[0], random[1], random[2], random[3], random[4], random[5]);
 }
 
 /* ---- what happens */
@@ -168,7 +172,8 @@ static void on_engine_stopped(void *context)
 	end_loop(worker);
 }
 
-static const struct engine_events engine_events = { on_engine_report, on_engine_room, on_engine_stopped };
+static const struct engine_events engine_events = { on_engine_report, on_engine_room,
+						    on_engine_stopped };
 
 static void on_kafka_shard(void *context, Rollcall__Shard *shard)
 {
@@ -177,7 +182,8 @@ static void on_kafka_shard(void *context, Rollcall__Shard *shard)
 
 	if (lane == NULL) {
 		rc_log(RC_LOG_DEBUG, "shard_of_another_epoch", "shard=%llu lane=%u epoch=%llu",
-		       (unsigned long long)shard->id, shard->lane, (unsigned long long)shard->epoch);
+		       (unsigned long long)shard->id, shard->lane,
+		       (unsigned long long)shard->epoch);
 		rollcall__shard__free_unpacked(shard, NULL);
 		return;
 	}
@@ -208,8 +214,8 @@ static void on_kafka_connected(void *context)
 		leases_hello(worker->leases);
 }
 
-static const struct kafka_loop_events kafka_events = { on_kafka_shard, on_kafka_grant, on_kafka_generation,
-						       on_kafka_connected };
+static const struct kafka_loop_events kafka_events = { on_kafka_shard, on_kafka_grant,
+						       on_kafka_generation, on_kafka_connected };
 
 static void on_broker_wait(uv_timer_t *timer)
 {
@@ -217,9 +223,10 @@ static void on_broker_wait(uv_timer_t *timer)
 
 	if (worker->ever_connected)
 		return;
-	worker->result = rc_error_set(worker->err, RC_UNAVAILABLE,
-				      "no Kafka broker answers at %s within %lld s; start it or set ROLLCALL_BROKERS",
-				      worker->config->brokers, (long long)worker->config->broker_wait_ms / 1000);
+	worker->result = rc_error_set(
+	    worker->err, RC_UNAVAILABLE,
+	    "no Kafka broker answers at %s within %lld s; start it or set ROLLCALL_BROKERS",
+	    worker->config->brokers, (long long)worker->config->broker_wait_ms / 1000);
 	end_loop(worker);
 }
 
@@ -238,7 +245,8 @@ static void on_stop_signal(uv_signal_t *signal, int number)
 	if (worker->stopping)
 		return;
 	worker->stopping = true;
-	rc_log(RC_LOG_INFO, "stopping", "signal=%d shards=%zu", number, engine_running(worker->engine));
+	rc_log(RC_LOG_INFO, "stopping", "signal=%d shards=%zu", number,
+	       engine_running(worker->engine));
 	kafka_loop_hold(worker->kafka, true);
 	uv_timer_start(&worker->stop_within, on_stop_within, STOP_WITHIN_MS, 0);
 	engine_stop(worker->engine);
@@ -260,7 +268,8 @@ static void on_reload_signal(uv_signal_t *signal, int number)
 			free_place = rules;
 	}
 	if (free_place == NULL) {
-		rc_log(RC_LOG_WARN, "rules_kept", "reason=\"older ones are still in use; try again later\"");
+		rc_log(RC_LOG_WARN, "rules_kept",
+		       "reason=\"older ones are still in use; try again later\"");
 		return;
 	}
 	if (load_rules(worker, free_place, &err) != RC_OK) {
@@ -324,16 +333,18 @@ static enum rc_status start(struct worker *worker, struct rc_error *err)
 		return status;
 	worker->network = network_new(&worker->loop, sessions);
 	if (worker->network == NULL)
-		return rc_error_set(err, RC_NO_MEMORY, "out of memory or descriptors for %u sessions", sessions);
-	status = engine_new(&worker->loop, &engine_settings, worker->network, worker->dns, &engine_events,
-			    worker, &worker->engine, err);
+		return rc_error_set(err, RC_NO_MEMORY,
+				    "out of memory or descriptors for %u sessions", sessions);
+	status = engine_new(&worker->loop, &engine_settings, worker->network, worker->dns,
+			    &engine_events, worker, &worker->engine, err);
 	if (status != RC_OK)
 		return status;
-	status = kafka_loop_new(&worker->loop, &kafka_settings, &kafka_events, worker, &worker->kafka, err);
+	status = kafka_loop_new(&worker->loop, &kafka_settings, &kafka_events, worker,
+				&worker->kafka, err);
 	if (status != RC_OK)
 		return status;
-	worker->leases = leases_new(&worker->loop, &worker->lanes, worker->kafka, worker->engine, worker->id,
-				    ROLLCALL_VERSION);
+	worker->leases = leases_new(&worker->loop, &worker->lanes, worker->kafka, worker->engine,
+				    worker->id, ROLLCALL_VERSION);
 	if (worker->leases == NULL)
 		return rc_error_set(err, RC_NO_MEMORY, "out of memory for the leases");
 	uv_timer_start(&worker->broker_wait, on_broker_wait, (uint64_t)config->broker_wait_ms, 0);
@@ -389,7 +400,8 @@ enum rc_status worker_run(const struct worker_config *config, struct rc_error *e
 		return rc_error_set(err, RC_NO_MEMORY, "out of memory");
 	if (uv_loop_init(&worker->loop) < 0) {
 		free(worker);
-		return rc_error_set(err, RC_UNAVAILABLE, "no event loop: out of memory or descriptors");
+		return rc_error_set(err, RC_UNAVAILABLE,
+				    "no event loop: out of memory or descriptors");
 	}
 	worker->config = config;
 	worker->err = err;

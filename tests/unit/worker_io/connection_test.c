@@ -103,15 +103,16 @@ static void on_closed(struct connection *connection, Rollcall__Failure failure)
 
 static const struct connection_events events = { on_connected, on_data, on_closed };
 
-static Rollcall__Failure dial(struct world *world, struct client *client, uint8_t last, uint16_t port)
+static Rollcall__Failure dial(struct world *world, struct client *client, uint8_t last,
+			      uint16_t port)
 {
 	const struct probe_ip ip = { .family = 4, .octets = { 127, 0, 0, last } };
 
 	memset(client, 0, sizeof(*client));
 	client->world = world;
 	connection_init(&client->connection, &events);
-	return connection_open(world->network, &client->connection, (struct sockaddr *)&world->source,
-			       sizeof(world->source), &ip, port);
+	return connection_open(world->network, &client->connection,
+			       (struct sockaddr *)&world->source, sizeof(world->source), &ip, port);
 }
 
 static void comes_from_the_lane(void **state)

@@ -93,8 +93,8 @@ static void on_query(uv_poll_t *poll, int status, int events)
 
 	(void)status;
 	(void)events;
-	while ((n = recvfrom(resolver->fd, query, sizeof(query), MSG_DONTWAIT, (struct sockaddr *)&from,
-			     &from_len)) > 0) {
+	while ((n = recvfrom(resolver->fd, query, sizeof(query), MSG_DONTWAIT,
+			     (struct sockaddr *)&from, &from_len)) > 0) {
 		resolver->asked++;
 		if (!resolver->silent)
 			sendto(resolver->fd, reply, reply_make(query, (size_t)n, reply), 0,
@@ -110,7 +110,8 @@ static void on_deadline(uv_timer_t *timer)
 
 static void resolver_start(struct resolver *resolver)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(address);
 	char servers[64];
 	struct rc_error err;
@@ -161,7 +162,8 @@ static void on_answered(struct dns_ask *ask, const struct dns_answer *answer)
 	uv_stop(question->loop);
 }
 
-static void ask(struct resolver *resolver, struct question *question, const char *name, enum dns_type type, bool fresh)
+static void ask(struct resolver *resolver, struct question *question, const char *name,
+		enum dns_type type, bool fresh)
 {
 	const struct dns_answer *now = NULL;
 
@@ -183,8 +185,11 @@ static void keeps_answers_apart(void **state)
 	static const struct {
 		const char *name;
 		enum dns_state state;
-	} cases[] = { { "mx.test", DNS_FOUND },       { "nx.test", DNS_NO_NAME },   { "plain.test", DNS_NO_DATA },
-		      { "fail.test", DNS_SERVFAIL }, { "refuse.test", DNS_REFUSED } };
+	} cases[] = { { "mx.test", DNS_FOUND },
+		      { "nx.test", DNS_NO_NAME },
+		      { "plain.test", DNS_NO_DATA },
+		      { "fail.test", DNS_SERVFAIL },
+		      { "refuse.test", DNS_REFUSED } };
 	struct resolver resolver;
 	struct question question;
 
@@ -294,7 +299,8 @@ static void looks_up_a_domain(void **state)
 	assert_false(lookup_start(lookup, on_lookup, &waiter));
 	while (!waiter.done)
 		uv_run(&resolver.loop, UV_RUN_ONCE);
-	assert_int_equal(lookup_resolution(lookup)->state, ROLLCALL__RESOLUTION_STATE__RESOLUTION_MX);
+	assert_int_equal(lookup_resolution(lookup)->state,
+			 ROLLCALL__RESOLUTION_STATE__RESOLUTION_MX);
 	assert_string_equal(lookup_resolution(lookup)->host[0].name, "host.mx.test");
 	assert_int_equal(lookup_resolution(lookup)->host[0].ip_n, 1);
 	lookup_free(lookup);
@@ -314,8 +320,8 @@ static void looks_up_a_domain(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(keeps_answers_apart),	cmocka_unit_test(asks_once_and_keeps),
-		cmocka_unit_test(many_at_once),		cmocka_unit_test(times_out_and_recovers),
+		cmocka_unit_test(keeps_answers_apart), cmocka_unit_test(asks_once_and_keeps),
+		cmocka_unit_test(many_at_once),	       cmocka_unit_test(times_out_and_recovers),
 		cmocka_unit_test(looks_up_a_domain),
 	};
 

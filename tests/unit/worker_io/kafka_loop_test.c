@@ -1,4 +1,5 @@
-/* kafka_loop and leases, on librdkafka's mock cluster: hello, grant, shard, report, and a broker that is another. */
+/* kafka_loop and leases, on librdkafka's mock cluster: hello, grant, shard, report, and a broker
+ * that is another. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,16 +55,21 @@ static void broker_start(struct broker *broker)
 	rd_kafka_mock_topic_create(broker->cluster, RC_TOPIC_SHARDS, 8, 1);
 	rd_kafka_mock_topic_create(broker->cluster, RC_TOPIC_REPORTS, 1, 1);
 	rd_kafka_mock_topic_create(broker->cluster, RC_TOPIC_CONTROL, 1, 1);
-	const struct rc_kafka_settings settings = { .brokers = rd_kafka_mock_cluster_bootstraps(broker->cluster),
-						    .message_key = key };
+	const struct rc_kafka_settings settings = {
+		.brokers = rd_kafka_mock_cluster_bootstraps(broker->cluster), .message_key = key
+	};
 
 	assert_int_equal(rc_seal_new(key, &broker->seal, &err), RC_OK);
-	assert_int_equal(rc_kafka_producer_new(&settings, "leader", NULL, NULL, &broker->producer, &err), RC_OK);
-	assert_int_equal(rc_kafka_consumer_new(&settings, "leader", "tests", RC_KAFKA_RESET_EARLIEST, NULL,
-					       &broker->consumer, &err),
+	assert_int_equal(
+	    rc_kafka_producer_new(&settings, "leader", NULL, NULL, &broker->producer, &err), RC_OK);
+	assert_int_equal(rc_kafka_consumer_new(&settings, "leader", "tests",
+					       RC_KAFKA_RESET_EARLIEST, NULL, &broker->consumer,
+					       &err),
 			 RC_OK);
-	assert_int_equal(rc_kafka_assign_add(broker->consumer, RC_TOPIC_CONTROL, 0, 0, &err), RC_OK);
-	assert_int_equal(rc_kafka_assign_add(broker->consumer, RC_TOPIC_REPORTS, 0, 0, &err), RC_OK);
+	assert_int_equal(rc_kafka_assign_add(broker->consumer, RC_TOPIC_CONTROL, 0, 0, &err),
+			 RC_OK);
+	assert_int_equal(rc_kafka_assign_add(broker->consumer, RC_TOPIC_REPORTS, 0, 0, &err),
+			 RC_OK);
 }
 
 static void broker_stop(struct broker *broker)
@@ -76,15 +82,16 @@ static void broker_stop(struct broker *broker)
 	rc_seal_free(broker->seal);
 }
 
-static void say(struct broker *broker, const char *topic, int32_t partition, const Rollcall__Envelope *envelope)
+static void say(struct broker *broker, const char *topic, int32_t partition,
+		const Rollcall__Envelope *envelope)
 {
 	struct rc_buf packed;
 	struct rc_error err;
 
 	rc_buf_init(&packed, 0);
 	assert_int_equal(rc_envelope_pack(broker->seal, topic, envelope, &packed, &err), RC_OK);
-	assert_int_equal(rc_kafka_produce(broker->producer, topic, partition, NULL, 0, packed.data, packed.len, NULL,
-					  &err),
+	assert_int_equal(rc_kafka_produce(broker->producer, topic, partition, NULL, 0, packed.data,
+					  packed.len, NULL, &err),
 			 RC_OK);
 	rc_buf_done(&packed);
 }
@@ -161,8 +168,8 @@ static void on_poll(uv_timer_t *timer)
 		struct rc_error err;
 
 		if (message->err == 0 &&
-		    rc_envelope_unpack(broker->seal, rd_kafka_topic_name(message->rkt), message->payload, message->len,
-				       &envelope, &err) == RC_OK) {
+		    rc_envelope_unpack(broker->seal, rd_kafka_topic_name(message->rkt),
+				       message->payload, message->len, &envelope, &err) == RC_OK) {
 			if (envelope->body_case == ROLLCALL__ENVELOPE__BODY_HELLO)
 				worker->hellos_seen++;
 			if (envelope->body_case == ROLLCALL__ENVELOPE__BODY_REPORT) {
@@ -186,7 +193,9 @@ static void hello(struct worker *worker)
 
 static void worker_start(struct worker *worker, struct broker *broker, const char *brokers)
 {
-	const struct kafka_loop_settings settings = { .brokers = brokers, .message_key = key, .client_id = "w" };
+	const struct kafka_loop_settings settings = { .brokers = brokers,
+						      .message_key = key,
+						      .client_id = "w" };
 	struct rc_error err;
 
 	memset(worker, 0, sizeof(*worker));
@@ -197,7 +206,8 @@ static void worker_start(struct worker *worker, struct broker *broker, const cha
 	uv_timer_init(&worker->loop, &worker->poll);
 	worker->poll.data = worker;
 	uv_timer_start(&worker->poll, on_poll, 10, 10);
-	assert_int_equal(kafka_loop_new(&worker->loop, &settings, &events, worker, &worker->kafka, &err), RC_OK);
+	assert_int_equal(
+	    kafka_loop_new(&worker->loop, &settings, &events, worker, &worker->kafka, &err), RC_OK);
 }
 
 static void worker_stop(struct worker *worker)
@@ -211,10 +221,10 @@ static void worker_stop(struct worker *worker)
 	assert_int_equal(uv_loop_close(&worker->loop), 0);
 }
 
-#define UNTIL(worker, condition)                                \
-	do {                                                    \
-		while (!(condition))                            \
-			uv_run(&(worker)->loop, UV_RUN_ONCE);   \
+#define UNTIL(worker, condition)                                                                   \
+	do {                                                                                       \
+		while (!(condition))                                                               \
+			uv_run(&(worker)->loop, UV_RUN_ONCE);                                      \
 	} while (0)
 
 static void carries_everything(void **state)

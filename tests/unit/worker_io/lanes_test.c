@@ -15,10 +15,11 @@ static void takes_every_form(void **state)
 	struct rc_error err;
 
 	(void)state;
-	assert_int_equal(lanes_parse(" fra-1=203.0.113.7@127.0.0.2/probe1.example.net\t"
-				     "six=[2001:DB8:0::7]/probe6.example.net \n v=127.0.0.3/p.example.net",
-				     NULL, &lanes, &err),
-			 RC_OK);
+	assert_int_equal(
+	    lanes_parse(" fra-1=203.0.113.7@127.0.0.2/probe1.example.net\t"
+			"six=[2001:DB8:0::7]/probe6.example.net \n v=127.0.0.3/p.example.net",
+			NULL, &lanes, &err),
+	    RC_OK);
 	assert_int_equal(lanes.n, 3);
 	assert_string_equal(lanes.lane[0].name, "fra-1");
 	assert_string_equal(lanes.lane[0].public_address, "203.0.113.7");
@@ -33,7 +34,8 @@ static void takes_every_form(void **state)
 	assert_null(lanes_find(&lanes, "seven"));
 	lanes_done(&lanes);
 
-	assert_int_equal(lanes_parse("a=127.0.0.2/h.test", "probe@sender.test", &lanes, &err), RC_OK);
+	assert_int_equal(lanes_parse("a=127.0.0.2/h.test", "probe@sender.test", &lanes, &err),
+			 RC_OK);
 	assert_string_equal(lanes.lane[0].mail_from, "probe@sender.test");
 	lanes_done(&lanes);
 }
@@ -71,8 +73,10 @@ static void refuses_and_names_the_piece(void **state)
 
 		if (lanes_parse(cases[i].text, cases[i].mail_from, &lanes, &err) != RC_INVALID)
 			fail_msg("taken: %s", cases[i].text);
-		if (strstr(err.text, cases[i].named) == NULL || strstr(err.text, "ROLLCALL_") == NULL)
-			fail_msg("%s: `%s` does not name %s", cases[i].text, err.text, cases[i].named);
+		if (strstr(err.text, cases[i].named) == NULL ||
+		    strstr(err.text, "ROLLCALL_") == NULL)
+			fail_msg("%s: `%s` does not name %s", cases[i].text, err.text,
+				 cases[i].named);
 	}
 }
 
@@ -82,7 +86,9 @@ static void proves_by_binding(void **state)
 	struct rc_error err;
 
 	(void)state;
-	assert_int_equal(lanes_parse("here=127.0.0.77/h.test away=192.0.2.77/h.test", NULL, &lanes, &err), RC_OK);
+	assert_int_equal(
+	    lanes_parse("here=127.0.0.77/h.test away=192.0.2.77/h.test", NULL, &lanes, &err),
+	    RC_OK);
 	assert_int_equal(lanes_parse("here=127.0.0.77/h.test", NULL, &others, &err), RC_OK);
 	assert_true(lane_prove(&lanes.lane[0]));
 	assert_true(lanes.lane[0].proved);
@@ -91,7 +97,8 @@ static void proves_by_binding(void **state)
 	assert_false(lanes.lane[1].proved);
 	assert_non_null(strstr(lanes.lane[1].problem, "192.0.2.77"));
 
-	/* The same lane of another process: proved, but the socket is the first one's until that lets go. */
+	/* The same lane of another process: proved, but the socket is the first one's until that
+	 * lets go. */
 	lane_prove(&others.lane[0]);
 	assert_true(others.lane[0].proved);
 	assert_true(others.lane[0].held < 0);

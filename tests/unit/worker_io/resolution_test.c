@@ -1,4 +1,5 @@
-/* dns_answer and resolution: replies octet by octet, and the walk of RFC 5321, 5.1 over scripted answers. */
+/* dns_answer and resolution: replies octet by octet, and the walk of RFC 5321, 5.1 over scripted
+ * answers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -48,8 +49,8 @@ static void put_name(struct message *m, const char *name)
 	put(m, "", 1);
 }
 
-static void start(struct message *m, unsigned rcode, unsigned answers, unsigned authorities, const char *name,
-		  unsigned type)
+static void start(struct message *m, unsigned rcode, unsigned answers, unsigned authorities,
+		  const char *name, unsigned type)
 {
 	m->len = 0;
 	put16(m, 7);
@@ -180,10 +181,11 @@ struct scripted {
 	const char *name;
 	enum dns_type type;
 	enum dns_state state;
-	const char *records;  /* "10 mx1.a.test,20 ." or "192.0.2.1,192.0.2.2" */
+	const char *records; /* "10 mx1.a.test,20 ." or "192.0.2.1,192.0.2.2" */
 };
 
-static void answer_of(const struct scripted *script, const char *name, enum dns_type type, struct dns_answer *ret)
+static void answer_of(const struct scripted *script, const char *name, enum dns_type type,
+		      struct dns_answer *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->state = DNS_NO_DATA;
@@ -262,40 +264,84 @@ static void concludes(void **state)
 		  { { "a.test", DNS_MX, DNS_FOUND, "20 mx2.a.test,10 mx1.a.test" },
 		    { "mx1.a.test", DNS_A, DNS_FOUND, "192.0.2.1" },
 		    { "mx2.a.test", DNS_AAAA, DNS_FOUND, "2001:db8::2" } },
-		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_MX, 2, 2 },
-		{ "implicit", { { "a.test", DNS_A, DNS_FOUND, "192.0.2.1" } },
-		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_IMPLICIT, 1, 1 },
-		{ "nothing", { { NULL, 0, 0, NULL } }, ROLLCALL__RESOLUTION_STATE__RESOLUTION_NO_SERVER, 0, 0 },
-		{ "no name", { { "a.test", DNS_MX, DNS_NO_NAME, NULL } },
-		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_NO_DOMAIN, 0, 0 },
-		{ "null", { { "a.test", DNS_MX, DNS_FOUND, "0 ." } },
-		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_NULL_MX, 0, 0 },
+		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_MX,
+		  2,
+		  2 },
+		{ "implicit",
+		  { { "a.test", DNS_A, DNS_FOUND, "192.0.2.1" } },
+		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_IMPLICIT,
+		  1,
+		  1 },
+		{ "nothing",
+		  { { NULL, 0, 0, NULL } },
+		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_NO_SERVER,
+		  0,
+		  0 },
+		{ "no name",
+		  { { "a.test", DNS_MX, DNS_NO_NAME, NULL } },
+		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_NO_DOMAIN,
+		  0,
+		  0 },
+		{ "null",
+		  { { "a.test", DNS_MX, DNS_FOUND, "0 ." } },
+		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_NULL_MX,
+		  0,
+		  0 },
 		{ "null among others is none",
-		  { { "a.test", DNS_MX, DNS_FOUND, "0 .,10 mx.a.test" }, { "mx.a.test", DNS_A, DNS_FOUND, "192.0.2.1" } },
-		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_MX, 1, 1 },
-		{ "servfail", { { "a.test", DNS_MX, DNS_SERVFAIL, NULL } },
-		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_FAILED, 0, 0 },
-		{ "time-out", { { "a.test", DNS_MX, DNS_TIMEOUT, NULL } },
-		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_FAILED, 0, 0 },
-		{ "host without address", { { "a.test", DNS_MX, DNS_FOUND, "10 mx.a.test" } },
-		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_UNROUTABLE, 1, 0 },
+		  { { "a.test", DNS_MX, DNS_FOUND, "0 .,10 mx.a.test" },
+		    { "mx.a.test", DNS_A, DNS_FOUND, "192.0.2.1" } },
+		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_MX,
+		  1,
+		  1 },
+		{ "servfail",
+		  { { "a.test", DNS_MX, DNS_SERVFAIL, NULL } },
+		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_FAILED,
+		  0,
+		  0 },
+		{ "time-out",
+		  { { "a.test", DNS_MX, DNS_TIMEOUT, NULL } },
+		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_FAILED,
+		  0,
+		  0 },
+		{ "host without address",
+		  { { "a.test", DNS_MX, DNS_FOUND, "10 mx.a.test" } },
+		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_UNROUTABLE,
+		  1,
+		  0 },
 		{ "host unknown for now",
-		  { { "a.test", DNS_MX, DNS_FOUND, "10 mx.a.test" }, { "mx.a.test", DNS_A, DNS_SERVFAIL, NULL } },
-		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_FAILED, 1, 0 },
+		  { { "a.test", DNS_MX, DNS_FOUND, "10 mx.a.test" },
+		    { "mx.a.test", DNS_A, DNS_SERVFAIL, NULL } },
+		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_FAILED,
+		  1,
+		  0 },
 		{ "private only",
-		  { { "a.test", DNS_MX, DNS_FOUND, "10 mx.a.test" }, { "mx.a.test", DNS_A, DNS_FOUND, "10.0.0.1" } },
-		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_UNROUTABLE, 1, 0 },
-		{ "private A-only", { { "a.test", DNS_A, DNS_FOUND, "10.0.0.1" } },
-		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_UNROUTABLE, 1, 0 },
+		  { { "a.test", DNS_MX, DNS_FOUND, "10 mx.a.test" },
+		    { "mx.a.test", DNS_A, DNS_FOUND, "10.0.0.1" } },
+		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_UNROUTABLE,
+		  1,
+		  0 },
+		{ "private A-only",
+		  { { "a.test", DNS_A, DNS_FOUND, "10.0.0.1" } },
+		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_UNROUTABLE,
+		  1,
+		  0 },
 		{ "public, but withheld by a setting of ours",
-		  { { "a.test", DNS_MX, DNS_FOUND, "10 mx.a.test" }, { "mx.a.test", DNS_A, DNS_FOUND, "8.8.8.8" } },
-		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_FAILED, 1, 0 },
-		{ "an address for a name", { { "a.test", DNS_MX, DNS_FOUND, "10 192.0.2.9" } },
-		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_UNROUTABLE, 1, 0 },
+		  { { "a.test", DNS_MX, DNS_FOUND, "10 mx.a.test" },
+		    { "mx.a.test", DNS_A, DNS_FOUND, "8.8.8.8" } },
+		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_FAILED,
+		  1,
+		  0 },
+		{ "an address for a name",
+		  { { "a.test", DNS_MX, DNS_FOUND, "10 192.0.2.9" } },
+		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_UNROUTABLE,
+		  1,
+		  0 },
 		{ "an address for a name, and a name",
 		  { { "a.test", DNS_MX, DNS_FOUND, "10 192.0.2.9,20 mx.a.test,30 b?d.test" },
 		    { "mx.a.test", DNS_A, DNS_FOUND, "192.0.2.1" } },
-		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_MX, 3, 1 },
+		  ROLLCALL__RESOLUTION_STATE__RESOLUTION_MX,
+		  3,
+		  1 },
 	};
 
 	(void)state;
@@ -312,8 +358,8 @@ static void concludes(void **state)
 			addresses += result->mx[k]->n_addresses;
 		if (result->state != cases[i].state || result->n_mx != cases[i].hosts ||
 		    addresses != cases[i].addresses)
-			fail_msg("%s: state %d, %zu hosts, %zu addresses", cases[i].about, (int)result->state,
-				 result->n_mx, addresses);
+			fail_msg("%s: state %d, %zu hosts, %zu addresses", cases[i].about,
+				 (int)result->state, result->n_mx, addresses);
 		assert_in_range(result->ttl_s, RESOLUTION_TTL_MIN_S, RESOLUTION_TTL_MAX_S);
 		if (i == 0)
 			assert_string_equal(result->mx[0]->host, "mx1.a.test");
@@ -341,10 +387,18 @@ static void refuses_odd_names_and_gives_up(void **state)
 
 static void writes_and_reads_addresses(void **state)
 {
-	static const char *const same[] = { "192.0.2.1", "::", "::1", "2001:db8::1", "2001:db8:0:1:1:1:1:1",
-					    "fe80::1:0:0:1", "1::", "255.255.255.255" };
-	static const char *const wrong[] = { "", "1.2.3", "1.2.3.4.5", "256.1.1.1", "1:2", ":::", "1::2::3",
-					     "12345::", "1:2:3:4:5:6:7:8:9", "::1.2.3", "1.2.3.4 ", ":1::" };
+	static const char *const same[] = { "192.0.2.1",
+					    "::",
+					    "::1",
+					    "2001:db8::1",
+					    "2001:db8:0:1:1:1:1:1",
+					    "fe80::1:0:0:1",
+					    "1::",
+					    "255.255.255.255" };
+	static const char *const wrong[] = { "",	  "1.2.3",    "1.2.3.4.5",
+					     "256.1.1.1", "1:2",      ":::",
+					     "1::2::3",	  "12345::",  "1:2:3:4:5:6:7:8:9",
+					     "::1.2.3",	  "1.2.3.4 ", ":1::" };
 	struct probe_ip ip;
 	char text[IP_TEXT_MAX];
 
