@@ -3,6 +3,13 @@
 #include <stddef.h>
 
 #define AT(member) offsetof(struct worker_config, member)
+/* A time limit of the protocol; no longer than a shard lives. */
+#define TIMEOUT(step, limit, what)                                                                 \
+	{                                                                                          \
+		.name = "timeout-" #step, .type = RC_OPTION_DURATION,                              \
+		.offset = AT(timeout_##step##_ms), .value = limit, .min = 1, .max = 300 * 1000,    \
+		.help = what                                                                       \
+	}
 
 static const struct rc_option table[] = {
 	{ .name = "lanes",
@@ -104,6 +111,24 @@ static const struct rc_option table[] = {
 	  .offset = AT(transcript),
 	  .value = "off",
 	  .help = "Report every line of every conversation." },
+	{ .name = "starttls",
+	  .type = RC_OPTION_STRING,
+	  .offset = AT(starttls),
+	  .value = "required",
+	  .unit = "required|offered|always|never",
+	  .help = "When to seal a conversation: where the server demands it; wherever it is "
+		  "offered, in plain text where that "
+		  "fails; always, and ask nobody without it; never." },
+	TIMEOUT(resolve, "30s", "The longest wait for a look-up of mail servers or addresses."),
+	TIMEOUT(connect, "30s", "The longest wait for a connection."),
+	TIMEOUT(greeting, "75s",
+		"The longest wait for the greeting; some servers let strangers wait a minute."),
+	TIMEOUT(ehlo, "30s", "The longest wait for the reply to EHLO and HELO."),
+	TIMEOUT(starttls, "30s", "The longest wait for the reply to STARTTLS."),
+	TIMEOUT(handshake, "30s", "The longest a TLS handshake may take in all."),
+	TIMEOUT(mail, "30s", "The longest wait for the reply to MAIL FROM."),
+	TIMEOUT(rcpt, "60s", "The longest wait for each reply to RCPT TO."),
+	TIMEOUT(quit, "2s", "The longest wait for the reply to QUIT."),
 	{ .name = "log-level",
 	  .type = RC_OPTION_STRING,
 	  .offset = AT(log_level),

@@ -28,6 +28,17 @@ struct worker_config {
 	const char *rules_dir;
 	int64_t sessions;
 	bool transcript;
+	const char *starttls;
+	/* Of struct probe_limits, in ms. */
+	int64_t timeout_resolve_ms;
+	int64_t timeout_connect_ms;
+	int64_t timeout_greeting_ms;
+	int64_t timeout_ehlo_ms;
+	int64_t timeout_starttls_ms;
+	int64_t timeout_handshake_ms;
+	int64_t timeout_mail_ms;
+	int64_t timeout_rcpt_ms;
+	int64_t timeout_quit_ms;
 	const char *log_level;
 	bool log_addresses;
 };

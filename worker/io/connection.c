@@ -8,7 +8,16 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { EVENTS_AT_ONCE = 256, READ_MAX = 64 * 1024, UNSENT_MAX = 64 * 1024, NO_SLOT = UINT32_MAX };
+#include "worker/io/tls.h"
+
+enum {
+	EVENTS_AT_ONCE = 256,
+	READ_MAX = 64 * 1024,
+	RECORD_MAX = 16 * 1024, /* plain text of one TLS record */
+	UNSENT_MAX = 64 * 1024,
+	DRAIN_ROUNDS = 16,
+	NO_SLOT = UINT32_MAX
+};
 
 /* An event names slot and generation: one that was in flight when its connection closed then meets
  * nobody. */
@@ -27,6 +36,7 @@ struct network {
 	size_t open;
 	struct slot *slots;
 	char buffer[READ_MAX];
+	char plain[RECORD_MAX];
 };
 
 static Rollcall__Failure failure_of(int error)
@@ -169,35 +179,11 @@ out:
 	return ROLLCALL__FAILURE__FAILURE_NONE;
 }
 
-void connection_close(struct network *network, struct connection *connection)
-{
-	if (connection->fd < 0)
-		return;
-	/* The epoll set lets go of it by itself: nobody else has this descriptor. */
-	close(connection->fd);
-	slot_give(network, connection->slot);
-	network->open--;
-	free(connection->unsent);
-	connection->unsent = NULL;
-	connection->unsent_at = connection->unsent_len = 0;
-	connection->fd = -1;
-	connection->slot = NO_SLOT;
-}
-
-static void fail(struct network *network, struct connection *connection, Rollcall__Failure failure)
-{
-	connection_close(network, connection);
-	connection->events->closed(connection, failure);
-}
-
-bool connection_send(struct network *network, struct connection *connection, const char *data,
-		     size_t len)
+/* Whether what was not taken by the kernel could be kept. */
+static bool send_octets(struct connection *connection, const char *data, size_t len)
 {
 	size_t sent = 0;
 
-	(void)network;
-	if (connection->fd < 0)
-		return false;
 	if (connection->unsent_len == 0) {
 		const ssize_t n = send(connection->fd, data, len, MSG_NOSIGNAL);
 
@@ -226,6 +212,94 @@ bool connection_send(struct network *network, struct connection *connection, con
 	return true;
 }
 
+static bool send_wire(struct connection *connection)
+{
+	size_t len;
+	const char *wire = tls_wire(connection->tls, &len);
+
+	if (len == 0)
+		return true;
+	const bool kept = send_octets(connection, wire, len);
+
+	tls_sent(connection->tls);
+	return kept;
+}
+
+static void shut(struct network *network, struct connection *connection)
+{
+	/* The epoll set lets go of it by itself: nobody else has this descriptor. */
+	close(connection->fd);
+	slot_give(network, connection->slot);
+	network->open--;
+	tls_free(connection->tls);
+	free(connection->unsent);
+	connection->tls = NULL;
+	connection->unsent = NULL;
+	connection->unsent_at = connection->unsent_len = 0;
+	connection->fd = -1;
+	connection->slot = NO_SLOT;
+}
+
+void connection_close(struct network *network, struct connection *connection)
+{
+	if (connection->fd < 0)
+		return;
+	if (connection->tls != NULL && tls_shaken(connection->tls)) {
+		tls_close(connection->tls);
+		(void)send_wire(connection);
+	}
+	shut(network, connection);
+}
+
+static void fail(struct network *network, struct connection *connection, Rollcall__Failure failure)
+{
+	shut(network, connection);
+	connection->events->closed(connection, failure);
+}
+
+bool connection_send(struct network *network, struct connection *connection, const char *data,
+		     size_t len)
+{
+	(void)network;
+	if (connection->fd < 0)
+		return false;
+	if (connection->tls == NULL)
+		return send_octets(connection, data, len);
+	return tls_shaken(connection->tls) && tls_write(connection->tls, data, len) &&
+	       send_wire(connection);
+}
+
+size_t connection_drain(struct network *network, struct connection *connection,
+			const char **ret_data)
+{
+	ssize_t n;
+
+	if (connection->fd < 0)
+		return 0;
+	do {
+		n = recv(connection->fd, network->plain, sizeof(network->plain), 0);
+	} while (n < 0 && errno == EINTR);
+	*ret_data = network->plain;
+	return n > 0 ? (size_t)n : 0;
+}
+
+bool connection_secure(struct network *network, struct connection *connection,
+		       struct tls_context *context, const char *host)
+{
+	const char *ignored;
+	unsigned rounds = 0;
+
+	if (connection->fd < 0 || connection->tls != NULL)
+		return false;
+	connection->tls = tls_new(context, host);
+	if (connection->tls == NULL)
+		return false;
+	/* One that sends without end breaks its own handshake. */
+	while (rounds++ < DRAIN_ROUNDS && connection_drain(network, connection, &ignored) > 0)
+		;
+	return tls_shake(connection->tls) == TLS_MORE && send_wire(connection);
+}
+
 static void send_rest(struct connection *connection)
 {
 	while (connection->unsent_len > 0) {
@@ -240,6 +314,65 @@ static void send_rest(struct connection *connection)
 	free(connection->unsent);
 	connection->unsent = NULL;
 	connection->unsent_at = 0;
+}
+
+/* Octets of the wire. The connection may be gone afterwards. */
+static void receive_tls(struct network *network, const struct slot *slot, uint32_t generation,
+			size_t wire_len)
+{
+	struct connection *connection = slot->connection;
+	struct tls *tls = connection->tls;
+	size_t len = 0;
+
+	if (!tls_feed(tls, network->buffer, wire_len)) {
+		fail(network, connection, ROLLCALL__FAILURE__FAILURE_LOCAL);
+		return;
+	}
+	if (!tls_shaken(tls)) {
+		const enum tls_said said = tls_shake(tls);
+		const bool sent = send_wire(connection); /* an alert too */
+
+		if (said == TLS_MORE && sent)
+			return;
+		if (said != TLS_DONE || !sent) {
+			fail(network, connection, ROLLCALL__FAILURE__FAILURE_TLS);
+			return;
+		}
+		const struct probe_tls info = { tls_version(tls), tls_cipher(tls),
+						tls_unverified(tls) };
+
+		connection->events->secured(connection, &info);
+		if (slot->generation != generation)
+			return;
+	}
+	for (;;) {
+		switch (tls_read(tls, network->plain, sizeof(network->plain), &len)) {
+		case TLS_DONE:
+			connection->events->data(connection, network->plain, len);
+			if (slot->generation != generation)
+				return;
+			continue;
+		case TLS_MORE:
+			if (!send_wire(connection))
+				fail(network, connection, ROLLCALL__FAILURE__FAILURE_TLS);
+			return;
+		case TLS_END:
+			fail(network, connection, ROLLCALL__FAILURE__FAILURE_CLOSED);
+			return;
+		case TLS_BROKEN:
+			(void)send_wire(connection);
+			fail(network, connection, ROLLCALL__FAILURE__FAILURE_TLS);
+			return;
+		}
+	}
+}
+
+/* The socket is at its end, or broken. */
+static Rollcall__Failure end_failure(const struct connection *connection, int error)
+{
+	if (connection->tls != NULL && !tls_shaken(connection->tls))
+		return ROLLCALL__FAILURE__FAILURE_TLS;
+	return error == 0 ? ROLLCALL__FAILURE__FAILURE_CLOSED : failure_of(error);
 }
 
 /*
@@ -258,11 +391,13 @@ static void receive(struct network *network, const struct slot *slot, uint32_t g
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n <= 0) {
-			fail(network, connection,
-			     n == 0 ? ROLLCALL__FAILURE__FAILURE_CLOSED : failure_of(errno));
+			fail(network, connection, end_failure(connection, n == 0 ? 0 : errno));
 			return;
 		}
-		connection->events->data(connection, network->buffer, (size_t)n);
+		if (connection->tls != NULL)
+			receive_tls(network, slot, generation, (size_t)n);
+		else
+			connection->events->data(connection, network->buffer, (size_t)n);
 		if (slot->generation != generation)
 			return;
 		if ((size_t)n < sizeof(network->buffer) && !to_end)

@@ -7,9 +7,10 @@
  * pipelined session, besides the wait that all share. One read buffer for all.
  *
  * Owner: the loop's thread; a connection is embedded in its session and holds no memory but what a
- * full socket left unsent. Callbacks come from the loop only, never from inside connection_open()
- * or connection_send(). After connection_close() none comes, and the memory may go at once, from
- * inside a callback too. Failures are those of the report: REFUSED, TIMEOUT, CLOSED, LOCAL.
+ * full socket left unsent. Callbacks come from the loop only, never from inside connection_open(),
+ * connection_secure() or connection_send(). After connection_close() none comes, and the memory may
+ * go at once, from inside a callback too. Failures are those of the report: REFUSED, TIMEOUT,
+ * CLOSED, LOCAL, and TLS for whatever ends a handshake or breaks what follows it.
  */
 #ifndef WORKER_IO_CONNECTION_H
 #define WORKER_IO_CONNECTION_H
@@ -23,12 +24,16 @@
 #include "rollcall.pb-c.h"
 #include "worker/core/probe.h"
 
-struct network;
 struct connection;
+struct network;
+struct tls;
+struct tls_context;
 
 struct connection_events {
 	void (*connected)(struct connection *connection);
-	/* `data` holds until the callback returns. */
+	/* After connection_secure(): what follows is under TLS. */
+	void (*secured)(struct connection *connection, const struct probe_tls *info);
+	/* `data` holds until the callback returns; plain text, under TLS too. */
 	void (*data)(struct connection *connection, const char *data, size_t len);
 	/* The socket is gone; no callback follows. */
 	void (*closed)(struct connection *connection, Rollcall__Failure failure);
@@ -39,6 +44,7 @@ struct connection {
 	int fd; /* -1: none; private, as what follows */
 	uint32_t slot;
 	bool connecting;
+	struct tls *tls; /* NULL: plain */
 	char *unsent;
 	size_t unsent_at;
 	size_t unsent_len;
@@ -56,6 +62,18 @@ void connection_init(struct connection *connection, const struct connection_even
 Rollcall__Failure connection_open(struct network *network, struct connection *connection,
 				  const struct sockaddr *source, socklen_t source_len,
 				  const struct probe_ip *ip, uint16_t port);
+/* Reads what has come, without a callback. 0: nothing, or it is closed. `*ret_data` holds until the
+ * next event. */
+size_t connection_drain(struct network *network, struct connection *connection,
+			const char **ret_data);
+/*
+ * Begins TLS on an open connection, as its client; `host` is for the server to choose its
+ * certificate by. What came in plain text and was not read yet is thrown away: nobody may slip in
+ * replies that would seem to come from under TLS (CVE-2011-0411). True: `secured` or `closed`
+ * follows. False: out of memory; close it.
+ */
+bool connection_secure(struct network *network, struct connection *connection,
+		       struct tls_context *context, const char *host);
 /* What the kernel does not take at once is copied. False: out of memory, or over 64 KiB unsent;
  * close it. */
 bool connection_send(struct network *network, struct connection *connection, const char *data,

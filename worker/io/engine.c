@@ -85,6 +85,7 @@ struct resolve_run {
 struct engine {
 	uv_loop_t *loop;
 	struct network *network;
+	struct tls_context *tls;
 	struct dns *dns;
 	struct pacer *pacer;
 	struct timers *timers;
@@ -364,15 +365,32 @@ static void do_connect(struct probe_run *run, const struct probe_ip *ip)
 	}
 }
 
-static void do_send(struct probe_run *run, const char *data, size_t len)
+static void break_off(struct probe_run *run, Rollcall__Failure failure)
 {
 	struct engine *engine = run->run.engine;
 
-	if (connection_send(engine->network, &run->connection, data, len))
-		return;
 	connection_close(engine->network, &run->connection);
-	probe_on_closed(run->probe, ROLLCALL__FAILURE__FAILURE_CLOSED, now_ms(engine));
+	probe_on_closed(run->probe, failure, now_ms(engine));
 	slot_release(run);
+}
+
+static void do_send(struct probe_run *run, const char *data, size_t len)
+{
+	if (!connection_send(run->run.engine->network, &run->connection, data, len))
+		break_off(run, ROLLCALL__FAILURE__FAILURE_CLOSED);
+}
+
+static void do_secure(struct probe_run *run, const char *host)
+{
+	struct engine *engine = run->run.engine;
+	const char *early;
+	const size_t len = connection_drain(engine->network, &run->connection, &early);
+
+	/* It counts them, and throws them away. */
+	if (len > 0)
+		probe_on_data(run->probe, early, len, now_ms(engine));
+	if (!connection_secure(engine->network, &run->connection, engine->tls, host))
+		break_off(run, ROLLCALL__FAILURE__FAILURE_TLS);
 }
 
 /* Carries out what the probe wants until it waits. Events that come while it does are fed by
@@ -401,10 +419,7 @@ static void probe_step(struct probe_run *run)
 			do_send(run, todo.data, todo.len);
 			continue;
 		case PROBE_TLS:
-			/* Not asked for as long as the config says nothing of STARTTLS. */
-			connection_close(engine->network, &run->connection);
-			probe_on_closed(run->probe, ROLLCALL__FAILURE__FAILURE_TLS, now_ms(engine));
-			slot_release(run);
+			do_secure(run, todo.host);
 			continue;
 		case PROBE_CLOSE:
 			connection_close(engine->network, &run->connection);
@@ -443,6 +458,14 @@ static void on_connected(struct connection *connection)
 	probe_step(run);
 }
 
+static void on_secured(struct connection *connection, const struct probe_tls *info)
+{
+	struct probe_run *run = of_connection(connection);
+
+	probe_on_tls(run->probe, info, now_ms(run->run.engine));
+	probe_step(run);
+}
+
 static void on_data(struct connection *connection, const char *data, size_t len)
 {
 	struct probe_run *run = of_connection(connection);
@@ -460,7 +483,8 @@ static void on_closed(struct connection *connection, Rollcall__Failure failure)
 	probe_step(run);
 }
 
-static const struct connection_events connection_events = { on_connected, on_data, on_closed };
+static const struct connection_events connection_events = { on_connected, on_secured, on_data,
+							    on_closed };
 
 static void on_probe_timer(struct timer *timer)
 {
@@ -831,7 +855,7 @@ static void on_prepare(uv_prepare_t *prepare)
 }
 
 enum rc_status engine_new(uv_loop_t *loop, const struct engine_settings *settings,
-			  struct network *network, struct dns *dns,
+			  struct network *network, struct tls_context *tls, struct dns *dns,
 			  const struct engine_events *events, void *context,
 			  struct engine **ret_engine, struct rc_error *err)
 {
@@ -841,6 +865,7 @@ enum rc_status engine_new(uv_loop_t *loop, const struct engine_settings *setting
 		return rc_error_set(err, RC_NO_MEMORY, "out of memory for the engine");
 	engine->loop = loop;
 	engine->network = network;
+	engine->tls = tls;
 	engine->dns = dns;
 	engine->events = events;
 	engine->context = context;

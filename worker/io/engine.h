@@ -21,6 +21,7 @@
 struct dns;
 struct engine;
 struct network;
+struct tls_context;
 
 struct engine_settings {
 	struct probe_config
@@ -39,7 +40,7 @@ struct engine_events {
 };
 
 enum rc_status engine_new(uv_loop_t *loop, const struct engine_settings *settings,
-			  struct network *network, struct dns *dns,
+			  struct network *network, struct tls_context *tls, struct dns *dns,
 			  const struct engine_events *events, void *context,
 			  struct engine **ret_engine, struct rc_error *err) RC_MUST_CHECK;
 /* Cuts what is left. Takes NULL. */

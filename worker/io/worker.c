@@ -21,6 +21,7 @@
 #include "worker/io/kafka_loop.h"
 #include "worker/io/lanes.h"
 #include "worker/io/leases.h"
+#include "worker/io/tls.h"
 
 enum {
 	STOP_WITHIN_MS =
@@ -46,8 +47,10 @@ struct worker {
 	char rules_dir[PATH_MAX];
 	struct rules rules[RULES_KEPT];
 	struct rc_target_list allow;
+	enum probe_starttls starttls;
 	struct lanes lanes;
 	struct network *network;
+	struct tls_context *tls;
 	struct dns *dns;
 	struct engine *engine;
 	struct kafka_loop *kafka;
@@ -282,6 +285,25 @@ static void on_reload_signal(uv_signal_t *signal, int number)
 
 /* ---- start and end */
 
+static bool starttls_parse(const char *text, enum probe_starttls *ret_starttls)
+{
+	static const struct {
+		const char *name;
+		enum probe_starttls starttls;
+	} names[] = { { "required", PROBE_STARTTLS_REQUIRED },
+		      { "offered", PROBE_STARTTLS_OFFERED },
+		      { "always", PROBE_STARTTLS_ALWAYS },
+		      { "never", PROBE_STARTTLS_NEVER } };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i].name) == 0) {
+			*ret_starttls = names[i].starttls;
+			return true;
+		}
+	}
+	return false;
+}
+
 static enum rc_status read_settings(struct worker *worker, struct rc_error *err)
 {
 	const struct worker_config *config = worker->config;
@@ -292,6 +314,11 @@ static enum rc_status read_settings(struct worker *worker, struct rc_error *err)
 
 		return rc_error_set(err, status, "ROLLCALL_ALLOW_TARGETS: %.900s", why.text);
 	}
+	if (!starttls_parse(config->starttls, &worker->starttls))
+		return rc_error_set(
+		    err, RC_INVALID,
+		    "ROLLCALL_STARTTLS: `%.100s` is none of required, offered, always, never",
+		    config->starttls);
 	status = lanes_parse(config->lanes, config->mail_from, &worker->lanes, err);
 	if (status != RC_OK)
 		return status;
@@ -300,6 +327,21 @@ static enum rc_status read_settings(struct worker *worker, struct rc_error *err)
 		return status;
 	rc_data_dir_find(config->rules_dir, worker->rules_dir);
 	return load_rules(worker, &worker->rules[0], err);
+}
+
+static struct probe_limits limits_of(const struct worker_config *config)
+{
+	return (struct probe_limits){
+		.resolve_ms = (uint32_t)config->timeout_resolve_ms,
+		.connect_ms = (uint32_t)config->timeout_connect_ms,
+		.greeting_ms = (uint32_t)config->timeout_greeting_ms,
+		.ehlo_ms = (uint32_t)config->timeout_ehlo_ms,
+		.starttls_ms = (uint32_t)config->timeout_starttls_ms,
+		.handshake_ms = (uint32_t)config->timeout_handshake_ms,
+		.mail_ms = (uint32_t)config->timeout_mail_ms,
+		.rcpt_ms = (uint32_t)config->timeout_rcpt_ms,
+		.quit_ms = (uint32_t)config->timeout_quit_ms,
+	};
 }
 
 static enum rc_status start(struct worker *worker, struct rc_error *err)
@@ -316,6 +358,8 @@ static enum rc_status start(struct worker *worker, struct rc_error *err)
 			.time_scale = (uint32_t)config->time_scale,
 			.port = (uint32_t)config->smtp_port,
 			.transcript = config->transcript,
+			.starttls = worker->starttls,
+			.limits = limits_of(config),
 		},
 		.worker = worker->id,
 		.sessions_max = sessions,
@@ -331,12 +375,15 @@ static enum rc_status start(struct worker *worker, struct rc_error *err)
 	status = dns_new(&worker->loop, config->dns, &worker->dns, err);
 	if (status != RC_OK)
 		return status;
+	status = tls_context_new(&worker->tls, err);
+	if (status != RC_OK)
+		return status;
 	worker->network = network_new(&worker->loop, sessions);
 	if (worker->network == NULL)
 		return rc_error_set(err, RC_NO_MEMORY,
 				    "out of memory or descriptors for %u sessions", sessions);
-	status = engine_new(&worker->loop, &engine_settings, worker->network, worker->dns,
-			    &engine_events, worker, &worker->engine, err);
+	status = engine_new(&worker->loop, &engine_settings, worker->network, worker->tls,
+			    worker->dns, &engine_events, worker, &worker->engine, err);
 	if (status != RC_OK)
 		return status;
 	status = kafka_loop_new(&worker->loop, &kafka_settings, &kafka_events, worker,
@@ -373,6 +420,7 @@ static void stop(struct worker *worker)
 	while (uv_run(&worker->loop, UV_RUN_DEFAULT) != 0)
 		;
 	uv_loop_close(&worker->loop);
+	tls_context_free(worker->tls);
 	if (worker->lanes.lane != NULL)
 		lanes_done(&worker->lanes);
 	for (size_t i = 0; i < RULES_KEPT; i++)

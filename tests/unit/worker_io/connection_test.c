@@ -80,6 +80,13 @@ static void on_connected(struct connection *connection)
 		connection_close(client->world->network, connection);
 }
 
+static void on_secured(struct connection *connection, const struct probe_tls *info)
+{
+	(void)connection;
+	(void)info;
+	fail_msg("nobody asked for TLS");
+}
+
 static void on_data(struct connection *connection, const char *data, size_t len)
 {
 	struct client *client = (struct client *)connection;
@@ -101,7 +108,7 @@ static void on_closed(struct connection *connection, Rollcall__Failure failure)
 	client->failure = failure;
 }
 
-static const struct connection_events events = { on_connected, on_data, on_closed };
+static const struct connection_events events = { on_connected, on_secured, on_data, on_closed };
 
 static Rollcall__Failure dial(struct world *world, struct client *client, uint8_t last,
 			      uint16_t port)
