@@ -589,6 +589,7 @@ static void judge_answer_of(struct judge *j, struct shard *s, const Rollcall__Re
 	in.domain = VERDICT_DOMAIN_MX;
 	in.provider = domain->provider;
 	in.refusal_confirmed = row->deferred && row->reason == RC_REASON_MX_REFUSES_DOMAIN;
+	in.deferred_for = row->deferred ? (enum rc_reason)row->reason : RC_REASON_UNSET;
 	in.attempt = answer->attempt;
 	in.attempts_max = schedule_attempts(&j->context->schedule);
 	in.domain_rejects_all = domain->rejects_all;

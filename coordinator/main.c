@@ -32,8 +32,7 @@
 
 enum { EXIT_WRONG = 1, EXIT_USAGE = 2, STOP_MAX_MS = 2500 };
 
-static const char usage[] =
-    "[OPTIONS] [migrate | key --role read|submit|admin [--name NAME]]";
+static const char usage[] = "[OPTIONS] [migrate | key --role read|submit|admin [--name NAME]]";
 
 /* What `key` takes besides the options of the service. */
 struct key_request {
@@ -68,7 +67,7 @@ static enum rc_status context_load(struct context *context, const struct config 
 	if (status == RC_OK)
 		status = rc_providers_load(rules, &context->providers, err);
 	if (status == RC_OK)
-		status = scores_load(rules, &context->scores, err);
+		status = scores_load(rules, context->providers, &context->scores, err);
 	if (status == RC_OK)
 		status = lists_load(rules, &context->lists, err);
 	if (status == RC_OK)

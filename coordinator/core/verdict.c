@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "coordinator/core/posteriors.h"
 #include "coordinator/core/scores.h"
 
 enum { FRESH_CONTROL_S = 600 }; /* how old a control may be at an inconsistent provider */
@@ -24,13 +25,56 @@ static unsigned flags_of(const struct verdict_input *in)
 	return flags;
 }
 
+/* What the reason rests on, as far as the score cares. */
+static enum score_evidence evidence_of(const struct verdict_input *in, enum rc_reason reason)
+{
+	switch (reason) {
+	case RC_REASON_MAILBOX_ACCEPTED:
+	case RC_REASON_MAILBOX_FORWARDED:
+	case RC_REASON_ROLE_ACCOUNT:
+		if (in->deferred_for == RC_REASON_GREYLISTED)
+			return SCORE_EVIDENCE_GREYLISTED;
+		return in->control_same_lane && in->control_age_s <= FRESH_CONTROL_S
+			   ? SCORE_EVIDENCE_FRESH
+			   : SCORE_EVIDENCE_REMEMBERED;
+	case RC_REASON_MAILBOX_NOT_FOUND:
+		return in->answer.class.names_mailbox ? SCORE_EVIDENCE_NAMED
+						      : SCORE_EVIDENCE_NAMELESS;
+	case RC_REASON_MAILBOX_FULL:
+		return in->answer.code >= 500 ? SCORE_EVIDENCE_LASTING : SCORE_EVIDENCE_PASSING;
+	case RC_REASON_DOMAIN_ACCEPTS_ALL:
+		return in->role ? SCORE_EVIDENCE_ROLE : SCORE_EVIDENCE_PLAIN;
+	case RC_REASON_PROVIDER_ACCEPTS_ALL:
+		return in->answer.present ? SCORE_EVIDENCE_PLAIN : SCORE_EVIDENCE_UNASKED;
+	default:
+		return SCORE_EVIDENCE_PLAIN;
+	}
+}
+
+static void give_score(const struct verdict_input *in, const struct scores *scores,
+		       enum rc_reason reason, struct verdict *v)
+{
+	const struct score_key key = {
+		.reason = reason,
+		.provider = in->provider ? in->provider->name : NULL,
+		.evidence = evidence_of(in, reason),
+		.inconsistent = in->provider && in->provider->honesty == RC_INCONSISTENT,
+	};
+	struct score score = posteriors_score(in->measured, scores, &key);
+
+	v->score = score.percent;
+	v->flags |= (unsigned)key.evidence << VERDICT_EVIDENCE_SHIFT;
+	if (score.measured)
+		v->flags |= VERDICT_SCORE_MEASURED;
+}
+
 static void finish(const struct verdict_input *in, const struct scores *scores,
 		   enum rc_reason reason, struct verdict *v)
 {
 	v->final = true;
 	v->reason = reason;
 	v->wait = VERDICT_WAIT_NONE;
-	v->score = scores_prior(scores, reason, in->provider ? in->provider->name : NULL);
+	give_score(in, scores, reason, v);
 	if (reason == RC_REASON_DOMAIN_ACCEPTS_ALL || reason == RC_REASON_PROVIDER_ACCEPTS_ALL)
 		v->flags |= VERDICT_CATCH_ALL;
 }

@@ -21,9 +21,10 @@
 #include "common/reply/reason.h"
 #include "common/reply/reply_rules.h"
 
+struct posteriors;
 struct scores;
 
-/* Stored in result.flags; never renumbered. */
+/* Stored in result.flags; never renumbered. Bits 16 to 19 are the score's evidence. */
 enum {
 	VERDICT_ROLE = 1,
 	VERDICT_DISPOSABLE = 2,
@@ -31,7 +32,9 @@ enum {
 	VERDICT_CATCH_ALL = 8,
 	VERDICT_REVIEW = 16,
 	VERDICT_SCORE_MEASURED = 32, /* score_basis: measured; else prior */
-	VERDICT_DOMAIN_RISK = 64
+	VERDICT_DOMAIN_RISK = 64,
+	VERDICT_EVIDENCE_SHIFT = 16, /* enum score_evidence */
+	VERDICT_EVIDENCE_MASK = 15
 };
 
 /* What the domain's look-up has said; the numbers are those of the protocol's ResolutionState. */
@@ -114,6 +117,8 @@ struct verdict_input {
 
 	/* the answer */
 	struct verdict_answer answer;
+	enum rc_reason
+	    deferred_for;      /* what the row waited for until this attempt; UNSET: nothing */
 	unsigned attempt;      /* of the retry schedule, from 1; 0: no attempt was made */
 	unsigned attempts_max; /* of the schedule: 4 with three retries. attempt >= attempts_max, or
 				  0: it was the last */
@@ -128,6 +133,8 @@ struct verdict_input {
 				   controls counted */
 	bool domain_rejects_all; /* another row of this domain was called rejects_all in this job */
 	bool domain_accepted;	 /* anything was accepted there within 30 days */
+
+	const struct posteriors *measured; /* of the tenant; NULL: priors alone */
 };
 
 enum verdict_wait {

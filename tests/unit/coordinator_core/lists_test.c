@@ -1,4 +1,4 @@
-/* coordinator/core/lists.h and scores.h, with the shipped data and with files of our own. */
+/* coordinator/core/lists.h, with the shipped data and with files of our own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,6 @@
 #include <cmocka.h>
 
 #include "coordinator/core/lists.h"
-#include "coordinator/core/scores.h"
 
 static void test_shipped(void **state)
 {
@@ -144,45 +143,12 @@ static void test_bad_lists(void **state)
 	}
 }
 
-static void test_scores(void **state)
-{
-	static const struct {
-		const char *text, *error;
-	} bad[] = {
-		{ "nonsense 5\n", "f:1: there is no reason" },
-		{ "blank 5\n", "f:1: there is no reason" },
-		{ "null_mx 101\n", "f:1: a score is" },
-		{ "null_mx\n", "f:1: a reason" },
-		{ "null_mx 0\nnull_mx 1\n", "f:2: null_mx has" },
-		{ "null_mx 0\n", "f:1: the reason mailbox_accepted has no score" },
-	};
-	struct scores *scores = NULL;
-	struct rc_error err = { 0 };
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		assert_int_equal(scores_parse("f", bad[i].text, strlen(bad[i].text), &scores, &err),
-				 RC_INVALID);
-		if (!strstr(err.text, bad[i].error))
-			fail_msg("says %s, not %s", err.text, bad[i].error);
-	}
-	if (scores_load(SOURCE_DIR "/data", &scores, &err))
-		fail_msg("%s", err.text);
-	assert_in_range(scores_prior(scores, RC_REASON_MAILBOX_ACCEPTED, NULL), 90, 100);
-	assert_int_not_equal(scores_prior(scores, RC_REASON_MAILBOX_ACCEPTED, "outlook"),
-			     scores_prior(scores, RC_REASON_MAILBOX_ACCEPTED, "x"));
-	assert_int_equal(scores_prior(scores, RC_REASON_BLANK, NULL), -1);
-	assert_int_equal(scores_prior(NULL, RC_REASON_NULL_MX, NULL), -1);
-	scores_free(scores);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shipped),
 		cmocka_unit_test_setup_teardown(test_do_not_probe, make, unmake),
 		cmocka_unit_test_setup_teardown(test_bad_lists, make, unmake),
-		cmocka_unit_test(test_scores),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
