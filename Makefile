@@ -8,7 +8,7 @@ PYTHON ?= /usr/bin/python3
 PYTEST_ARGS ?=
 BIN := build/release/bin
 
-.PHONY: release dev setup install demo test units e2e bench lint format asan tsan fuzz clean help
+.PHONY: release dev setup install demo test units coverage e2e bench lint format asan tsan fuzz clean help
 .DEFAULT_GOAL := release
 
 # Configured once; afterwards the build itself notices changed CMake files.
@@ -46,6 +46,7 @@ test: | build
 	@tools/setup test
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory units
+	@$(MAKE) --no-print-directory coverage
 	@$(MAKE) --no-print-directory release
 	@$(MAKE) --no-print-directory e2e
 	@echo "== all tests passed"
@@ -53,6 +54,11 @@ test: | build
 units: dev
 	@echo "== units and scenarios (ctest)"
 	@ctest --preset dev --no-tests=error
+
+coverage: | build
+	$(call build,coverage)
+	@echo "== what the scenarios alone take of worker/core (gcov)"
+	@tools/coverage
 
 e2e:
 	@echo "== end to end (pytest: embedded defaults, a real Kafka, PostgreSQL and Postfix; kill -9)"
@@ -90,6 +96,7 @@ help:
 	@echo 'make            the release build: programs in $(BIN)'
 	@echo 'make demo       installs what is missing, then verifies 10,000 addresses of a simulated mail internet (SEED=n)'
 	@echo 'make test       installs what is missing, then runs every test'
+	@echo 'make coverage   what the scenarios alone take of worker/core; fails below 90 % of lines, 80 % of branches'
 	@echo 'make bench      the figures, side by side'
 	@echo 'make setup      installs the Debian packages of packages.txt that are missing'
 	@echo 'make install    into PREFIX=$(PREFIX) (DESTDIR is honoured)'

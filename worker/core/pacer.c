@@ -268,7 +268,7 @@ static void idle_add(struct pacer *p, struct group *g, uint64_t now_ms)
 static void forget_old(struct pacer *p, uint64_t now_ms)
 {
 	while (p->oldest && now_ms >= p->oldest->used_ms + FORGET_MS &&
-	       now_ms >= p->oldest->open_until_ms) {
+	       now_ms >= p->oldest->open_until_ms + FORGET_MS) {
 		struct group *g = p->oldest, **at = &p->buckets[g->hash & (p->bucket_n - 1)];
 
 		while (*at != g)
