@@ -8,6 +8,7 @@
 #include "coordinator/store/db.h"
 #include "coordinator/store/groups.h"
 #include "coordinator/store/items.h"
+#include "coordinator/store/measured.h"
 #include "coordinator/store/writes.h"
 
 enum {
@@ -76,7 +77,9 @@ enum rc_status decide_rows(const struct decide *d, const char *table_set, int64_
 			   const struct verdict_input *in, enum rc_reason reason, const char *mx,
 			   struct rc_error *err)
 {
-	enum rc_status status = RC_OK;
+	struct verdict_input known = *in;
+	enum rc_status status =
+	    measured_of_job(d->measured, d->db, job, d->now_ms, &known.measured, err);
 
 	while (first_uid <= last_uid && status == RC_OK) {
 		struct db_result *r;
@@ -88,7 +91,7 @@ enum rc_status decide_rows(const struct decide *d, const char *table_set, int64_
 			return status;
 		rows = db_rows(r);
 		for (int i = 0; i < rows; i++)
-			one_row(d, table_set, job, domain, r, i, in, reason, mx);
+			one_row(d, table_set, job, domain, r, i, &known, reason, mx);
 		if (rows > 0)
 			first_uid = db_get_int(r, rows - 1, ITEM_UID) + 1;
 		db_result_free(r);

@@ -19,6 +19,7 @@
 
 struct db;
 struct groups;
+struct measured;
 struct writes;
 
 /* What a decision writes with and to. */
@@ -26,8 +27,9 @@ struct decide {
 	const struct context *context;
 	struct db *db;
 	struct writes *writes;
-	struct groups *groups; /* NULL where no lane is chosen */
-	int counter;	       /* the line of job_count */
+	struct groups *groups;	   /* NULL where no lane is chosen */
+	struct measured *measured; /* NULL: scores are priors */
+	int counter;		   /* the line of job_count */
 	int64_t now_ms;
 };
 

@@ -13,6 +13,7 @@
 #include "coordinator/core/schedule.h"
 #include "coordinator/store/db.h"
 #include "coordinator/store/inbox.h"
+#include "coordinator/store/measured.h"
 #include "coordinator/store/writes.h"
 
 enum {
@@ -71,8 +72,9 @@ struct shard {
 	const char *table_set;
 	bool job_open;
 	int class;
-	struct domain *domain;	   /* NULL: a resolve shard */
-	bool final, final_current; /* its last part came; of its latest attempt */
+	struct domain *domain;		   /* NULL: a resolve shard */
+	const struct posteriors *measured; /* of its tenant */
+	bool final, final_current;	   /* its last part came; of its latest attempt */
 };
 
 struct lookup {
@@ -301,6 +303,9 @@ static enum rc_status read_shards(struct judge *j, Rollcall__Report *const *repo
 			if (!s->domain)
 				status = no_memory(err);
 		}
+		if (status == RC_OK)
+			status = measured_of_job(j->d->measured, j->d->db, s->job, j->d->now_ms,
+						 &s->measured, err);
 		bucket = number_bucket(s->id, 0);
 		s->next = j->shards[bucket];
 		j->shards[bucket] = s;
@@ -588,6 +593,7 @@ static void judge_answer_of(struct judge *j, struct shard *s, const Rollcall__Re
 	decide_lists(j->context, domain->name, row->local, row->local_len, &in);
 	in.domain = VERDICT_DOMAIN_MX;
 	in.provider = domain->provider;
+	in.measured = s->measured;
 	in.refusal_confirmed = row->deferred && row->reason == RC_REASON_MX_REFUSES_DOMAIN;
 	in.deferred_for = row->deferred ? (enum rc_reason)row->reason : RC_REASON_UNSET;
 	in.attempt = answer->attempt;
@@ -632,15 +638,20 @@ static void judge_answer(struct judge *j, struct shard *s, const Rollcall__Repor
 	s->answered++;
 }
 
-static void learn(struct domain *domain, const struct shard *s,
-		  const struct evidence_domain *evidence, int64_t now_ms)
+static void learn(struct judge *j, struct domain *domain, const struct shard *s,
+		  const struct evidence_domain *evidence)
 {
+	int64_t now_ms = j->d->now_ms;
 	struct known *k = domain->known;
 
 	if (evidence->control == VERDICT_CONTROL_REFUSED ||
 	    evidence->control == VERDICT_CONTROL_ACCEPTED) {
 		int64_t at_ms = believable(evidence->control_at_ms, now_ms);
 
+		/* Each part of a report says again what it has said of the control. */
+		if (at_ms > k->control_at_ms)
+			measured_control(j->d->measured, domain->provider,
+					 evidence->control == VERDICT_CONTROL_ACCEPTED);
 		if (at_ms >= k->control_at_ms) {
 			k->control = (int)evidence->control;
 			k->control_at_ms = at_ms;
@@ -706,7 +717,7 @@ static enum rc_status judge_report(struct judge *j, const Rollcall__Report *repo
 		evidence_domain(j->context->rules, s->domain->provider_name, report, &evidence);
 		for (size_t i = 0; i < report->n_answers; i++)
 			judge_answer(j, s, report, &evidence, report->answers[i]);
-		learn(s->domain, s, &evidence, j->d->now_ms);
+		learn(j, s->domain, s, &evidence);
 		if (report->health)
 			hold(j, s, report->health);
 	} else {
@@ -877,6 +888,7 @@ enum rc_status judge_batch(struct judge *j, const struct decide *decide,
 	memset(j->known, 0, sizeof(j->known));
 	memset(j->lookups, 0, sizeof(j->lookups));
 	j->d = decide;
+	measured_clear(decide->measured);
 	status = read_shards(j, reports, n, err);
 	if (status == RC_OK)
 		status = read_rows(j, reports, n, err);
@@ -896,5 +908,7 @@ enum rc_status judge_batch(struct judge *j, const struct decide *decide,
 		status = close_samples(j, err);
 	if (status == RC_OK)
 		status = writes_flush(decide->writes, decide->db, decide->counter, err);
+	if (status == RC_OK)
+		status = measured_flush(decide->measured, decide->db, decide->counter, err);
 	return status;
 }

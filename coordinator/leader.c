@@ -453,6 +453,7 @@ static void leader_free(struct leader *leader)
 	db_close(leader->db);
 	writes_free(leader->writes);
 	groups_free(leader->groups);
+	measured_free(leader->measured);
 	rc_arena_free(leader->arena);
 	rc_seal_free(leader->seal);
 	dispatch_free(leader->dispatch);
@@ -475,11 +476,12 @@ enum rc_status leader_start(const struct context *context, struct leader **ret_l
 	broker_init(&leader->broker, &context->config->kafka);
 	leader->writes = writes_new();
 	leader->groups = groups_new();
+	leader->measured = measured_new();
 	leader->arena = rc_arena_new(0);
 	leader->cursors = calloc(LEADER_CURSORS_MAX, sizeof(*leader->cursors));
 	status = rc_seal_new(context->config->kafka.message_key, &leader->seal, err);
-	if (status == RC_OK &&
-	    (!leader->writes || !leader->groups || !leader->arena || !leader->cursors))
+	if (status == RC_OK && (!leader->writes || !leader->groups || !leader->measured ||
+				!leader->arena || !leader->cursors))
 		status = rc_error_set(err, RC_NO_MEMORY, "no memory for the leader");
 	if (status == RC_OK) {
 		forget_everything(leader);

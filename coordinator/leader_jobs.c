@@ -19,6 +19,7 @@ static struct decide decide_with(struct leader *leader)
 				.db = leader->db,
 				.writes = leader->writes,
 				.groups = leader->groups,
+				.measured = leader->measured,
 				.counter = LEADER_COUNTER,
 				.now_ms = rc_clock_wall_ms() };
 }

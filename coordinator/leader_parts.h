@@ -20,6 +20,7 @@
 #include "coordinator/store/db.h"
 #include "coordinator/store/groups.h"
 #include "coordinator/store/lease.h"
+#include "coordinator/store/measured.h"
 #include "coordinator/store/writes.h"
 
 enum { LEADER_CURSORS_MAX = 4096, LEADER_GROUP_MAX = 272, LEADER_PARTITIONS_MAX = 256 };
@@ -41,6 +42,7 @@ struct leader {
 	uint64_t db_generation; /* of the connection that holds the lock; 0: none */
 	struct writes *writes;
 	struct groups *groups;
+	struct measured *measured;
 	struct rc_arena *arena; /* of one sending */
 
 	/* Kafka */

@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "coordinator/decide.h"
 #include "coordinator/store/db.h"
+#include "coordinator/store/measured.h"
 #include "coordinator/store/plan.h"
 #include "coordinator/store/writes.h"
 
@@ -19,6 +20,7 @@ struct planner {
 	const struct context *context;
 	struct db *db;
 	struct writes *writes;
+	struct measured *measured;
 	pthread_t thread;
 };
 
@@ -56,6 +58,7 @@ static enum rc_status decide_listed(struct planner *planner, const struct plan_j
 	const struct decide d = { .context = planner->context,
 				  .db = planner->db,
 				  .writes = planner->writes,
+				  .measured = planner->measured,
 				  .counter = PLAN_COUNTER,
 				  .now_ms = rc_clock_wall_ms() };
 	struct chosen *chosen = calloc(1, sizeof(*chosen));
@@ -195,7 +198,8 @@ enum rc_status planner_start(const struct context *context, struct planner **ret
 		return rc_error_set(err, RC_NO_MEMORY, "no memory for the planner");
 	planner->context = context;
 	planner->writes = writes_new();
-	status = planner->writes
+	planner->measured = measured_new();
+	status = planner->writes && planner->measured
 		     ? db_open(context->config->database, "rollcall-planner", 0, &planner->db, err)
 		     : rc_error_set(err, RC_NO_MEMORY, "no memory for the planner");
 	if (status == RC_OK && pthread_create(&planner->thread, NULL, run, planner) != 0)
@@ -205,6 +209,7 @@ enum rc_status planner_start(const struct context *context, struct planner **ret
 	if (status != RC_OK) {
 		db_close(planner->db);
 		writes_free(planner->writes);
+		measured_free(planner->measured);
 		free(planner);
 		return status;
 	}
@@ -220,5 +225,6 @@ void planner_stop(struct planner *planner)
 	pthread_join(planner->thread, NULL);
 	db_close(planner->db);
 	writes_free(planner->writes);
+	measured_free(planner->measured);
 	free(planner);
 }

@@ -17,6 +17,7 @@
 #include "coordinator/store/groups.h"
 #include "coordinator/store/inbox.h"
 #include "coordinator/store/lease.h"
+#include "coordinator/store/measured.h"
 #include "coordinator/store/writes.h"
 
 enum {
@@ -48,6 +49,7 @@ struct sink {
 	uint64_t db_generation; /* of the connection that holds the locks */
 	struct writes *writes;
 	struct groups *groups;
+	struct measured *measured;
 	struct judge *judge;
 	struct broker broker;
 	struct rc_seal *seal;
@@ -266,6 +268,7 @@ static enum rc_status store(struct sink *sink, size_t from, size_t to, bool judg
 				 .db = sink->db,
 				 .writes = sink->writes,
 				 .groups = sink->groups,
+				 .measured = sink->measured,
 				 .now_ms = rc_clock_wall_ms() };
 	Rollcall__Report *reports[BATCH_MAX];
 	int64_t next[PARTITIONS_MAX];
@@ -412,6 +415,7 @@ static void sink_free(struct sink *sink)
 	judge_free(sink->judge);
 	writes_free(sink->writes);
 	groups_free(sink->groups);
+	measured_free(sink->measured);
 	rc_seal_free(sink->seal);
 	free(sink);
 }
@@ -428,9 +432,10 @@ enum rc_status sink_start(const struct context *context, struct sink **ret_sink,
 	broker_init(&sink->broker, &context->config->kafka);
 	sink->writes = writes_new();
 	sink->groups = groups_new();
+	sink->measured = measured_new();
 	sink->judge = judge_new(context);
 	status = rc_seal_new(context->config->kafka.message_key, &sink->seal, err);
-	if (status == RC_OK && (!sink->writes || !sink->groups || !sink->judge))
+	if (status == RC_OK && (!sink->writes || !sink->groups || !sink->measured || !sink->judge))
 		status = rc_error_set(err, RC_NO_MEMORY, "no memory for the sink");
 	if (status == RC_OK)
 		status = db_open(context->config->database, "rollcall-sink", 0, &sink->db, err);
