@@ -568,9 +568,13 @@ static void remember(struct domain *domain, const struct verdict_input *in, cons
 
 	if (v->final && v->reason == RC_REASON_REJECTS_ALL && !domain->rejects_all)
 		domain->rejects_all = domain->changed = true;
-	if (!refusal && !acceptance)
+	if (refusal || acceptance)
+		harvest_answer(&domain->harvest, refusal);
+	else if (in->answer.failure == VERDICT_FAILURE_NONE && in->attempt == 1 &&
+		 in->answer.class.category == RC_CATEGORY_GREYLISTED)
+		harvest_greylisted(&domain->harvest);
+	else
 		return;
-	harvest_answer(&domain->harvest, refusal);
 	domain->changed = true;
 }
 

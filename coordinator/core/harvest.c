@@ -10,7 +10,7 @@ static bool bit(const struct harvest *h, unsigned i)
 	return h->window[i / 8] >> (i % 8) & 1;
 }
 
-bool harvest_answer(struct harvest *h, bool refused)
+static void note(struct harvest *h, bool refused)
 {
 	if (h->filled == HARVEST_WINDOW)
 		h->refused = (uint8_t)(h->refused - bit(h, h->next));
@@ -20,17 +20,26 @@ bool harvest_answer(struct harvest *h, bool refused)
 					   (unsigned)refused << (h->next % 8));
 	h->next = (uint8_t)((h->next + 1) % HARVEST_WINDOW);
 	h->refused = (uint8_t)(h->refused + refused);
-	if (!refused) {
-		h->accepted = true;
+	if (!refused)
 		h->run = 0;
-	} else if (h->run < UINT8_MAX) {
+	else if (h->run < UINT8_MAX)
 		h->run++;
-	}
+}
+
+bool harvest_answer(struct harvest *h, bool refused)
+{
+	note(h, refused);
+	h->accepted = h->accepted || !refused;
 	if (h->tripped)
 		return false;
 	h->tripped = (!h->accepted && h->run >= HARVEST_RUN) ||
 		     (h->filled == HARVEST_WINDOW && h->refused >= HARVEST_REFUSED);
 	return h->tripped;
+}
+
+void harvest_greylisted(struct harvest *h)
+{
+	note(h, false);
 }
 
 void harvest_release(struct harvest *h)

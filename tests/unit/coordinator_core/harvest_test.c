@@ -52,6 +52,25 @@ static void test_run_with_acceptance(void **state)
 	assert_false(h.tripped);
 }
 
+/* Postfix with postgrey refuses whom it does not know at once, and greylists the rest. */
+static void test_greylisted_with_unknown_users(void **state)
+{
+	struct harvest h = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 300; i++) {
+		if (i % 3 == 0)
+			assert_false(answer(&h, true));
+		else
+			harvest_greylisted(&h);
+	}
+	assert_false(h.accepted);
+	/* who guesses meets the guard all the same */
+	for (int i = 1; i < 25; i++)
+		assert_false(answer(&h, true));
+	assert_true(answer(&h, true));
+}
+
 static void test_window(void **state)
 {
 	struct harvest h = { 0 };
@@ -88,6 +107,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_run),
 					    cmocka_unit_test(test_run_with_acceptance),
+					    cmocka_unit_test(test_greylisted_with_unknown_users),
 					    cmocka_unit_test(test_window),
 					    cmocka_unit_test(test_load) };
 
