@@ -1,15 +1,10 @@
 """A real Postfix as the receiving side: Debian's package, unpacked and not installed, on one loopback address, with its own log."""
-import glob
-import grp
 import os
-import pwd
 import re
 import shutil
-import subprocess
 
-from .process import ROOT, Process, wait_until
-
-UNPACKED = os.path.join(ROOT, "build", "servers", "postfix")
+from . import debs
+from .process import Process, wait_until
 
 MAIN = """compatibility_level = 3.6
 queue_directory = {dir}/spool
@@ -35,11 +30,28 @@ virtual_mailbox_domains = {domains}
 virtual_mailbox_maps = texthash:{dir}/etc/mailboxes
 virtual_transport = discard:
 smtpd_relay_restrictions = reject_unauth_destination
-smtpd_recipient_restrictions = reject_unlisted_recipient, permit
+smtpd_recipient_restrictions = {restrictions}
 """
 
-MASTER = """{address}:{port} inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
+# postgrey answers DEFER_IF_PERMIT: whom a later restriction refuses for good hears of that, and the rest are greylisted.
+GREYLISTED = "check_policy_service inet:127.0.0.1:{policy}, reject_unlisted_recipient, permit"
+
+# postscreen(8) in front: a client passes once it has been through the tests behind the greeting.
+POSTSCREEN = """postscreen_greet_wait = 1s
+postscreen_greet_action = enforce
+postscreen_pipelining_enable = yes
+postscreen_pipelining_action = enforce
+postscreen_access_list = permit_mynetworks
+postscreen_cache_map = btree:$data_directory/postscreen_cache
+"""
+
+PLAIN_FRONT = "{address}:{port} inet n - n - - smtpd\n"
+POSTSCREEN_FRONT = """{address}:{port} inet n - n - 1 postscreen
+smtpd pass - - n - - smtpd
+dnsblog unix - - n - 0 dnsblog
+tlsproxy unix - - n - 0 tlsproxy
+"""
+MASTER = """pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 rewrite unix - - n - - trivial-rewrite
@@ -54,45 +66,31 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 def unpack():
-    """Debian's postfix, unpacked once a checkout; its users are made where they lack."""
-    if not glob.glob(UNPACKED + "/usr/lib/postfix/sbin/master"):
-        debs = os.path.join(os.path.dirname(UNPACKED), "debs")
-        os.makedirs(debs, exist_ok=True)
-        print(f"fetching Debian's postfix into {debs}")
-        subprocess.run(["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", "postfix"], cwd=debs, check=True)
-        subprocess.run(["dpkg", "-x", *glob.glob(debs + "/postfix_*.deb"), UNPACKED], check=True)
-    try:
-        grp.getgrnam("postdrop")
-    except KeyError:
-        subprocess.run(["groupadd", "-r", "postdrop"], check=True)
-    try:
-        pwd.getpwnam("postfix")
-    except KeyError:
-        subprocess.run(["useradd", "-r", "-M", "-d", "/nonexistent", "-s", "/usr/sbin/nologin", "postfix"], check=True)
-    return UNPACKED
+    """Debian's postfix, and the users that it stands on."""
+    root = debs.unpack("postfix", ["postfix"])
+    debs.user("postfix", group="postdrop")
+    return root
 
 
 class Postfix:
-    """`mailboxes`: addresses that exist; "@domain" makes a catch-all."""
+    """`mailboxes`: addresses that exist; "@domain" makes a catch-all. `policy`: port of a greylisting policy service."""
 
-    def __init__(self, directory, address, port, domains, mailboxes, host="mx.known.test"):
+    def __init__(self, directory, address, port, domains, mailboxes, host="mx.known.test", policy=None, postscreen=False):
         assert os.geteuid() == 0, "Postfix drops privileges itself and must be started by root: run make test as root"
         self.dir, self.address, self.port = directory, address, port
         self.root = unpack()
         shutil.rmtree(directory, ignore_errors=True)
         for d in ("etc", "spool", "data"):
             os.makedirs(f"{directory}/{d}")
-        path = directory
-        while path != "/":  # Postfix's own user must reach its directories
-            os.chmod(path, os.stat(path).st_mode | 0o111)
-            path = os.path.dirname(path)
+        debs.reachable(directory)  # Postfix's own user must reach its directories
         shutil.chown(f"{directory}/data", "postfix")
         fields = {"dir": directory, "root": self.root, "host": host, "domains": ", ".join(domains), "address": address,
-                  "port": port}
+                  "port": port,
+                  "restrictions": GREYLISTED.format(policy=policy) if policy else "reject_unlisted_recipient, permit"}
         with open(f"{directory}/etc/main.cf", "w") as f:
-            f.write(MAIN.format(**fields))
+            f.write(MAIN.format(**fields) + (POSTSCREEN if postscreen else ""))
         with open(f"{directory}/etc/master.cf", "w") as f:
-            f.write(MASTER.format(**fields))
+            f.write((POSTSCREEN_FRONT if postscreen else PLAIN_FRONT).format(**fields) + MASTER)
         with open(f"{directory}/etc/mailboxes", "w") as f:
             f.writelines(f"{m} x\n" for m in mailboxes)
         for d in "active bounce corrupt defer deferred flush hold incoming private saved trace".split():
@@ -114,16 +112,8 @@ class Postfix:
         return self
 
     def _greets(self):
-        import socket
         assert self.process.alive(), "Postfix ended:\n" + self.process.said() + self.log()[-3000:]
-        try:
-            with socket.create_connection((self.address, self.port), timeout=5) as s:
-                greeting = s.recv(200)
-                s.sendall(b"QUIT\r\n")
-                s.recv(200)
-                return greeting.startswith(b"220")
-        except OSError:
-            return False
+        return debs.greets(self.address, self.port)
 
     def log(self):
         try:
