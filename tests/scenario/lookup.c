@@ -74,7 +74,7 @@ static unsigned ticket_of(struct play *y, const char *name, enum dns_type type)
 static void put(struct wire *w, uint32_t number, size_t octets)
 {
 	while (octets--)
-		w->data[w->len++] = (uint8_t)(number >> (8 * octets));
+		w->data[w->len++] = (uint8_t)(octets < 4 ? number >> (8 * octets) : 0);
 }
 
 static void put_name(struct wire *w, const char *name)

@@ -5,6 +5,10 @@
 
 enum {
 	HEADER_LEN = 12,
+	FLAG_RESPONSE = 0x8000,
+	FLAG_TRUNCATED = 0x0200,
+	FLAGS_OPCODE = 0x7800,
+	TYPE_NS = 2,
 	TYPE_CNAME = 5,
 	TYPE_SOA = 6,
 	CLASS_IN = 1,
@@ -13,7 +17,11 @@ enum {
 	RCODE_REFUSED = 5,
 	CNAME_STEPS_MAX = 8,
 	RECORDS_MAX = 256,  /* of one reply that we look at */
-	POINTERS_MAX = 32
+	POINTERS_MAX = 32,
+	TTL_MIN_MS = 60 * 1000,
+	TTL_MAX_MS = 86400 * 1000,
+	TTL_NEGATIVE_MIN_MS = 5 * 1000,
+	TTL_NEGATIVE_MAX_MS = 30 * 1000
 };
 
 /* Reads forward; the first read out of bounds makes `broken`, which sticks. */
@@ -221,24 +229,33 @@ static bool walk_answers(struct cursor start, size_t n, char owner[DNS_NAME_MAX]
 	return leads_on;
 }
 
-/* RFC 2308, 5: the lesser of the SOA's own TTL and its MINIMUM field. */
-static uint32_t negative_ttl(struct cursor cursor, size_t answers, size_t authorities)
+/*
+ * RFC 2308, 5: the lesser of the SOA's own TTL and its MINIMUM field; 0 without one. False: it denies nothing, it refers to
+ * somebody else (2.2: an NS record and no SOA), or cannot be read.
+ */
+static bool read_denial(struct cursor cursor, size_t answers, size_t authorities, uint32_t *ret_ttl_s)
 {
+	bool refers = false;
+
 	for (size_t i = 0; i < answers + authorities; i++) {
 		struct record record;
 
 		read_record(&cursor, &record);
 		if (cursor.broken)
-			return 0;
-		if (i < answers || record.type != TYPE_SOA || record.data_len < 20)
+			return false;
+		if (i < answers)
+			continue;
+		refers = refers || record.type == TYPE_NS;
+		if (record.type != TYPE_SOA || record.data_len < 20)
 			continue;
 		struct cursor minimum = { cursor.data, record.data_at + record.data_len,
 					  record.data_at + record.data_len - 4, false };
 		const uint32_t ttl_s = read_number(&minimum, 4);
 
-		return ttl_s < record.ttl_s ? ttl_s : record.ttl_s;
+		*ret_ttl_s = ttl_s < record.ttl_s ? ttl_s : record.ttl_s;
+		return true;
 	}
-	return 0;
+	return !refers;
 }
 
 void dns_answer_parse(const uint8_t *reply, size_t len, const char *name, enum dns_type type,
@@ -254,12 +271,15 @@ void dns_answer_parse(const uint8_t *reply, size_t len, const char *name, enum d
 	if (reply == NULL || len < HEADER_LEN || strlen(name) >= sizeof(owner))
 		return;
 	skip(&cursor, 2);
-	const uint32_t rcode = read_number(&cursor, 2) & 0x0F;
+	const uint32_t flags = read_number(&cursor, 2);
+	const uint32_t rcode = flags & 0x0F;
 	const size_t questions = read_number(&cursor, 2);
 	size_t answers = read_number(&cursor, 2);
 	size_t authorities = read_number(&cursor, 2);
 
 	skip(&cursor, 2);
+	if (!(flags & FLAG_RESPONSE) || (flags & FLAGS_OPCODE) != 0)
+		return;
 	if (rcode == RCODE_SERVFAIL) {
 		ret->state = DNS_SERVFAIL;
 		return;
@@ -268,7 +288,8 @@ void dns_answer_parse(const uint8_t *reply, size_t len, const char *name, enum d
 		ret->state = DNS_REFUSED;
 		return;
 	}
-	if ((rcode != 0 && rcode != RCODE_NXDOMAIN) || questions > 1)
+	/* What is cut off may be what was asked for: it comes here only where TCP did not bring the rest. */
+	if ((rcode != 0 && rcode != RCODE_NXDOMAIN) || questions > 1 || (flags & FLAG_TRUNCATED))
 		return;
 	for (size_t i = 0; i < questions; i++) {
 		char question[DNS_NAME_MAX];
@@ -278,18 +299,21 @@ void dns_answer_parse(const uint8_t *reply, size_t len, const char *name, enum d
 	}
 	if (cursor.broken)
 		return;
-	if (answers > RECORDS_MAX)
+	const bool all = answers <= RECORDS_MAX;
+
+	if (!all)
 		answers = RECORDS_MAX;
 	if (authorities > RECORDS_MAX)
 		authorities = RECORDS_MAX;
 
 	memcpy(owner, name, strlen(name) + 1);
 	bool any_ttl = false;
+	bool leads_on = true;
 
-	for (unsigned step = 0; step < CNAME_STEPS_MAX; step++) {
+	for (unsigned step = 0; step < CNAME_STEPS_MAX && leads_on; step++) {
 		bool broken = false;
-		const bool leads_on =
-			walk_answers(cursor, answers, owner, type, ret, &any_ttl, &broken);
+
+		leads_on = walk_answers(cursor, answers, owner, type, ret, &any_ttl, &broken);
 
 		if (broken) {
 			ret->mx_n = 0;
@@ -300,11 +324,32 @@ void dns_answer_parse(const uint8_t *reply, size_t len, const char *name, enum d
 			ret->state = DNS_FOUND;
 			return;
 		}
-		if (!leads_on)
-			break;
+	}
+	uint32_t ttl_s = 0;
+
+	/* Only a whole reply denies anything; a chain of CNAMEs without an end does not. */
+	if (!all || leads_on || !read_denial(cursor, answers, authorities, &ttl_s)) {
+		ret->ttl_s = 0;
+		return;
 	}
 	ret->state = rcode == RCODE_NXDOMAIN ? DNS_NO_NAME : DNS_NO_DATA;
-	ret->ttl_s = negative_ttl(cursor, answers, authorities);
+	ret->ttl_s = ttl_s;
+}
+
+uint64_t dns_answer_keep_ms(const struct dns_answer *answer)
+{
+	const uint64_t ttl_ms = (uint64_t)answer->ttl_s * 1000;
+
+	if (answer->state == DNS_FOUND) {
+		if (ttl_ms < TTL_MIN_MS)
+			return TTL_MIN_MS;
+		return ttl_ms > TTL_MAX_MS ? TTL_MAX_MS : ttl_ms;
+	}
+	if (answer->state != DNS_NO_DATA && answer->state != DNS_NO_NAME)
+		return TTL_NEGATIVE_MIN_MS;
+	if (ttl_ms < TTL_NEGATIVE_MIN_MS)
+		return TTL_NEGATIVE_MIN_MS;
+	return ttl_ms > TTL_NEGATIVE_MAX_MS ? TTL_NEGATIVE_MAX_MS : ttl_ms;
 }
 
 const char *dns_state_text(enum dns_state state)

@@ -2,7 +2,8 @@
  * dns_answer - reads one DNS reply (RFC 1035) into the MX hosts and addresses that we asked for.
  *
  * Pure and stateless; the octets are a stranger's. A cursor with bounds reads them, compression pointers must point backwards,
- * and what is malformed makes the whole reply malformed. CNAME chains inside the answer section are followed for 8 steps.
+ * and what is malformed makes the whole reply malformed. So does what denies nothing though it has no answer: a truncated reply, a
+ * referral, a loop of CNAMEs. CNAME chains inside the answer section are followed for 8 steps.
  * Of more than DNS_MX_MAX hosts those of lowest preference are kept; of more than DNS_IP_MAX addresses, the first.
  */
 #ifndef WORKER_CORE_DNS_ANSWER_H
@@ -48,6 +49,12 @@ struct dns_answer {
  * reply's RCODE. Never fails otherwise.
  */
 void dns_answer_parse(const uint8_t *reply, size_t len, const char *name, enum dns_type type, struct dns_answer *ret);
+
+/*
+ * How long an answer may serve others: its TTL within 60 s .. 1 day; a denial for what its SOA says (RFC 2308, 5) within 5 .. 30 s;
+ * a failure for 5 s (RFC 2308, 7), so that a resolver in trouble is not asked for the same name by everybody.
+ */
+uint64_t dns_answer_keep_ms(const struct dns_answer *answer);
 
 /* "NXDOMAIN", "timeout": static text for the evidence. */
 const char *dns_state_text(enum dns_state state);

@@ -13,10 +13,6 @@ enum {
 	EDNS_OCTETS = 1232,
 	IN_FLIGHT_MAX = 5000,
 	ENTRIES_MAX = 200000,
-	TTL_MIN_MS = 60 * 1000,
-	TTL_MAX_MS = 86400 * 1000,
-	TTL_NEGATIVE_MAX_MS = 30 * 1000,
-	TTL_NEGATIVE_MIN_MS = 5 * 1000,
 	TICK_MS = 100,
 	CLASS_IN = 1
 };
@@ -305,22 +301,6 @@ static struct dns_entry *entry_new(struct dns *dns, const char *name, enum dns_t
 	return entry;
 }
 
-static uint64_t keep_ms(const struct dns_answer *answer)
-{
-	const uint64_t ttl_ms = (uint64_t)answer->ttl_s * 1000;
-
-	if (answer->state == DNS_FOUND) {
-		if (ttl_ms < TTL_MIN_MS)
-			return TTL_MIN_MS;
-		return ttl_ms > TTL_MAX_MS ? TTL_MAX_MS : ttl_ms;
-	}
-	if (answer->state != DNS_NO_DATA && answer->state != DNS_NO_NAME)
-		return TTL_NEGATIVE_MIN_MS;
-	if (ttl_ms < TTL_NEGATIVE_MIN_MS)
-		return TTL_NEGATIVE_MIN_MS;
-	return ttl_ms > TTL_NEGATIVE_MAX_MS ? TTL_NEGATIVE_MAX_MS : ttl_ms;
-}
-
 static enum dns_state state_of(int status)
 {
 	switch (status) {
@@ -356,7 +336,7 @@ static void on_answer(void *arg, int status, int timeouts, unsigned char *reply,
 		answer->mx_n = answer->ip_n = 0;
 	}
 	entry->answer = answer_pack(answer);
-	entry->expires_ms = uv_now(dns->loop) + keep_ms(answer);
+	entry->expires_ms = uv_now(dns->loop) + dns_answer_keep_ms(answer);
 	entry->state = ENTRY_ANSWERED;
 	line_push(&dns->told, entry);
 }

@@ -31,22 +31,26 @@ enum rc_status tls_context_new(struct tls_context **ret_context, struct rc_error
 		return rc_error_set(err, RC_NO_MEMORY, "out of memory for TLS");
 	context->ssl = SSL_CTX_new(TLS_client_method());
 	/* The system's own policy may ask for more; it is meant for those who hand over secrets. */
-	if (context->ssl == NULL || SSL_CTX_set_min_proto_version(context->ssl, TLS1_VERSION) != 1 ||
+	if (context->ssl == NULL ||
+	    SSL_CTX_set_min_proto_version(context->ssl, TLS1_VERSION) != 1 ||
 	    SSL_CTX_set_cipher_list(context->ssl, "DEFAULT:@SECLEVEL=0") != 1) {
 		tls_context_free(context);
 		return rc_error_set(err, RC_UNAVAILABLE, "TLS cannot be set up: %s",
 				    ERR_reason_error_string(ERR_peek_last_error()));
 	}
 	SSL_CTX_set_security_level(context->ssl, 0);
-	/* Looked at and noted, never a reason to stop. Authorities are read one by one as needed: all of them take 30 ms. */
+	/* Looked at and noted, never a reason to stop. Authorities are read one by one as needed:
+	 * all of them take 30 ms. */
 	SSL_CTX_set_verify(context->ssl, SSL_VERIFY_NONE, NULL);
 	(void)SSL_CTX_set_default_verify_dir(context->ssl);
 	SSL_CTX_set_max_cert_list(context->ssl, CERTIFICATES_MAX);
 	SSL_CTX_set_session_cache_mode(context->ssl, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_mode(context->ssl, SSL_MODE_RELEASE_BUFFERS);
-	/* LEGACY_SERVER_CONNECT: servers before RFC 5746. UNEXPECTED_EOF: many hang up without a word. */
-	SSL_CTX_set_options(context->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
-						  SSL_OP_LEGACY_SERVER_CONNECT | SSL_OP_IGNORE_UNEXPECTED_EOF);
+	/* LEGACY_SERVER_CONNECT: servers before RFC 5746. UNEXPECTED_EOF: many hang up without a
+	 * word. */
+	SSL_CTX_set_options(context->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+					      SSL_OP_NO_TICKET | SSL_OP_LEGACY_SERVER_CONNECT |
+					      SSL_OP_IGNORE_UNEXPECTED_EOF);
 	*ret_context = context;
 	return RC_OK;
 }

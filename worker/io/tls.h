@@ -1,12 +1,15 @@
 /*
- * tls - the client side of STARTTLS (RFC 3207) over OpenSSL memory BIOs: octets of the wire in, plain text out, and back.
+ * tls - the client side of STARTTLS (RFC 3207) over OpenSSL memory BIOs: octets of the wire in,
+ * plain text out, and back.
  *
- * Opportunistic, as between mail servers: we look at who answers at RCPT, and hand nothing over that a stranger may not read.
- * So no certificate stops us, and old versions and ciphers are spoken with (TLS 1.0, security level 0): a server that knows no
- * better is still one whose users exist. What a certificate is worth is noted, for the evidence.
+ * Opportunistic, as between mail servers: we look at who answers at RCPT, and hand nothing over
+ * that a stranger may not read. So no certificate stops us, and old versions and ciphers are spoken
+ * with (TLS 1.0, security level 0): a server that knows no better is still one whose users exist.
+ * What a certificate is worth is noted, for the evidence.
  *
- * Owner: the loop's thread; no socket is touched here. A peer's certificates are capped, renegotiation is refused and OpenSSL
- * gives its buffers back between records, so that a session stays below 64 KB. Failures are told, never logged.
+ * Owner: the loop's thread; no socket is touched here. A peer's certificates are capped,
+ * renegotiation is refused and OpenSSL gives its buffers back between records, so that a session
+ * stays below 64 KB. Failures are told, never logged.
  */
 #ifndef WORKER_IO_TLS_H
 #define WORKER_IO_TLS_H
@@ -26,7 +29,8 @@ enum tls_said {
 	TLS_BROKEN
 };
 
-enum rc_status tls_context_new(struct tls_context **ret_context, struct rc_error *err) RC_MUST_CHECK;
+enum rc_status tls_context_new(struct tls_context **ret_context,
+			       struct rc_error *err) RC_MUST_CHECK;
 /* Takes NULL. */
 void tls_context_free(struct tls_context *context);
 
@@ -53,7 +57,8 @@ void tls_sent(struct tls *tls);
 /* "TLSv1.3", "TLS_AES_256_GCM_SHA384": static text. */
 const char *tls_version(const struct tls *tls);
 const char *tls_cipher(const struct tls *tls);
-/* Why the certificate proves nothing, by the system's authorities and `host`; NULL: it does. Static text. */
+/* Why the certificate proves nothing, by the system's authorities and `host`; NULL: it does. Static
+ * text. */
 const char *tls_unverified(const struct tls *tls);
 
 #endif

@@ -136,12 +136,12 @@ static void follows_cname(void **state)
 	assert_int_equal(answer.ip[0].octets[3], 9);
 	assert_int_equal(answer.ttl_s, 60);
 
-	/* A CNAME to itself ends. */
+	/* A CNAME to itself ends, and says nothing. */
 	start(&m, 0, 1, 0, "a.test", DNS_A);
 	record(&m, 5, 60, 2);
 	put16(&m, 0xC00C);
 	dns_answer_parse(m.data, m.len, "a.test", DNS_A, &answer);
-	assert_int_equal(answer.state, DNS_NO_DATA);
+	assert_int_equal(answer.state, DNS_BROKEN);
 }
 
 static void keeps_negatives_apart(void **state)
@@ -173,6 +173,77 @@ static void keeps_negatives_apart(void **state)
 	put(&m, "\0\17\0\1\0\0\0\1\0\0", 10);
 	dns_answer_parse(m.data, m.len, "a.test", DNS_MX, &answer);
 	assert_int_equal(answer.state, DNS_BROKEN);
+}
+
+/* Replies without an answer that deny nothing: whoever took them for "does not exist" would call
+ * good addresses bad. */
+static void denies_only_what_is_denied(void **state)
+{
+	static const uint8_t flags[][2] = {
+		{ 0x01, 0x00 }, /* a question */
+		{ 0x83, 0x80 }, /* truncated */
+		{ 0x83, 0x83 }, /* NXDOMAIN, truncated */
+		{ 0xA1, 0x80 }, /* another opcode */
+		{ 0x81, 0x81 }, /* FORMERR */
+		{ 0x81, 0x84 }, /* NOTIMP */
+		{ 0x81, 0x86 }, /* YXDOMAIN */
+		{ 0x81, 0x89 }, /* NOTAUTH */
+	};
+	struct message m;
+	struct dns_answer answer;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		start(&m, 0, 0, 0, "a.test", DNS_MX);
+		memcpy(m.data + 2, flags[i], 2);
+		dns_answer_parse(m.data, m.len, "a.test", DNS_MX, &answer);
+		if (answer.state != DNS_BROKEN)
+			fail_msg("flags %02x%02x: %s", flags[i][0], flags[i][1],
+				 dns_state_text(answer.state));
+	}
+
+	/* A referral: NS and no SOA. With the SOA it is a denial, whatever else stands there. */
+	start(&m, 0, 0, 1, "a.test", DNS_MX);
+	record(&m, 2, 3600, 2);
+	put16(&m, 0xC00C);
+	dns_answer_parse(m.data, m.len, "a.test", DNS_MX, &answer);
+	assert_int_equal(answer.state, DNS_BROKEN);
+	start(&m, 0, 0, 2, "a.test", DNS_MX);
+	record(&m, 2, 3600, 2);
+	put16(&m, 0xC00C);
+	record(&m, 6, 3600, 2 + 20);
+	put(&m, "\0\0", 2);
+	put(&m, "\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\17", 20);
+	dns_answer_parse(m.data, m.len, "a.test", DNS_MX, &answer);
+	assert_int_equal(answer.state, DNS_NO_DATA);
+	assert_int_equal(answer.ttl_s, 15);
+	/* Its authority section cut short. */
+	dns_answer_parse(m.data, m.len - 1, "a.test", DNS_MX, &answer);
+	assert_int_equal(answer.state, DNS_BROKEN);
+}
+
+static void keeps_within_bounds(void **state)
+{
+	static const struct {
+		enum dns_state state;
+		uint32_t ttl_s;
+		uint64_t keep_ms;
+	} cases[] = {
+		{ DNS_FOUND, 0, 60000 },       { DNS_FOUND, 59, 60000 },
+		{ DNS_FOUND, 3600, 3600000 },  { DNS_FOUND, INT32_MAX, 86400000 },
+		{ DNS_NO_DATA, 0, 5000 },      { DNS_NO_DATA, 10, 10000 },
+		{ DNS_NO_NAME, 29, 29000 },    { DNS_NO_NAME, 86400, 30000 },
+		{ DNS_SERVFAIL, 86400, 5000 }, { DNS_REFUSED, 0, 5000 },
+		{ DNS_TIMEOUT, 0, 5000 },      { DNS_BROKEN, 3600, 5000 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct dns_answer answer = { .state = cases[i].state,
+						   .ttl_s = cases[i].ttl_s };
+
+		assert_int_equal(dns_answer_keep_ms(&answer), cases[i].keep_ms);
+	}
 }
 
 /* ---- resolution */
@@ -421,6 +492,8 @@ int main(void)
 		cmocka_unit_test(reads_mx),
 		cmocka_unit_test(follows_cname),
 		cmocka_unit_test(keeps_negatives_apart),
+		cmocka_unit_test(denies_only_what_is_denied),
+		cmocka_unit_test(keeps_within_bounds),
 		cmocka_unit_test(concludes),
 		cmocka_unit_test(refuses_odd_names_and_gives_up),
 		cmocka_unit_test(writes_and_reads_addresses),

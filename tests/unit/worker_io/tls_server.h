@@ -1,6 +1,6 @@
 /*
- * tls_server - the other end of STARTTLS for the tests: OpenSSL's own server on an accepted socket, with a certificate of its own
- * making. Header only; fails the test that uses it.
+ * tls_server - the other end of STARTTLS for the tests: OpenSSL's own server on an accepted socket,
+ * with a certificate of its own making. Header only; fails the test that uses it.
  */
 #ifndef TESTS_UNIT_WORKER_IO_TLS_SERVER_H
 #define TESTS_UNIT_WORKER_IO_TLS_SERVER_H
@@ -31,7 +31,8 @@ static inline SSL_CTX *tls_server_new(size_t padding)
 		char *comment = calloc(1, padding + 1);
 
 		memset(comment, 'x', padding);
-		X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, NID_netscape_comment, comment);
+		X509_EXTENSION *extension =
+		    X509V3_EXT_conf_nid(NULL, NULL, NID_netscape_comment, comment);
 
 		assert_non_null(extension);
 		X509_add_ext(certificate, extension, -1);

@@ -1,4 +1,5 @@
-/* STARTTLS on a connection: OpenSSL's own server on loopback, in the same loop, with every phase of it going wrong. */
+/* STARTTLS on a connection: OpenSSL's own server on loopback, in the same loop, with every phase of
+ * it going wrong. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,7 +84,8 @@ static const struct connection_events events = { on_connected, on_secured, on_da
 static int world_start(void **state)
 {
 	struct world *world = calloc(1, sizeof(*world));
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(address);
 	struct rc_error err;
 
@@ -121,12 +123,14 @@ static int world_stop(void **state)
 static int dial(struct world *world, struct client *client)
 {
 	const struct probe_ip ip = { .family = 4, .octets = { 127, 0, 0, 1 } };
-	const struct sockaddr_in source = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	const struct sockaddr_in source = { .sin_family = AF_INET,
+					    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
 	memset(client, 0, sizeof(*client));
 	connection_init(&client->connection, &events);
-	assert_int_equal(connection_open(world->network, &client->connection, (const struct sockaddr *)&source,
-					 sizeof(source), &ip, world->port),
+	assert_int_equal(connection_open(world->network, &client->connection,
+					 (const struct sockaddr *)&source, sizeof(source), &ip,
+					 world->port),
 			 ROLLCALL__FAILURE__FAILURE_NONE);
 	while (!client->connected)
 		uv_run(&world->loop, UV_RUN_ONCE);
@@ -139,7 +143,8 @@ static int dial(struct world *world, struct client *client)
 
 static void secure(struct world *world, struct client *client)
 {
-	assert_true(connection_secure(world->network, &client->connection, world->tls, "mx.example.test"));
+	assert_true(
+	    connection_secure(world->network, &client->connection, world->tls, "mx.example.test"));
 	assert_false(client->secured);
 }
 
@@ -205,7 +210,8 @@ static void talks_under_tls(void **state)
 		assert_true(client.secured);
 		assert_string_equal(client.version, cases[i].name);
 		assert_true(client.unverified); /* nobody has signed for it */
-		assert_string_equal(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name), "mx.example.test");
+		assert_string_equal(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name),
+				    "mx.example.test");
 		assert_true(connection_send(world->network, &client.connection, "EHLO us\r\n", 9));
 		while (SSL_read(ssl, buffer, sizeof(buffer)) != 9)
 			uv_run(&world->loop, UV_RUN_NOWAIT);
@@ -234,7 +240,8 @@ static void talks_under_tls(void **state)
 	}
 }
 
-/* CVE-2011-0411: replies that a stranger put behind the 220, hoping that they count as said under TLS. */
+/* CVE-2011-0411: replies that a stranger put behind the 220, hoping that they count as said under
+ * TLS. */
 static void plain_text_is_thrown_away(void **state)
 {
 	static const char injected[] = "250 injected\r\n250 2.1.5 injected\r\n";
@@ -249,7 +256,8 @@ static void plain_text_is_thrown_away(void **state)
 		uv_run(&world->loop, UV_RUN_ONCE);
 	assert_true(write(fd, injected, sizeof(injected) - 1) > 0);
 	/* What is counted is gone, and what is not is gone too. */
-	assert_int_equal(connection_drain(world->network, &client.connection, &early), sizeof(injected) - 1);
+	assert_int_equal(connection_drain(world->network, &client.connection, &early),
+			 sizeof(injected) - 1);
 	assert_memory_equal(early, injected, sizeof(injected) - 1);
 	assert_true(write(fd, injected, sizeof(injected) - 1) > 0);
 	secure(world, &client);
@@ -269,7 +277,7 @@ static void plain_text_is_thrown_away(void **state)
 
 enum phase {
 	PLAIN_ANSWER = 1, /* "454 TLS not available" instead of a ServerHello */
-	PLAIN_LATE,       /* text that came behind our ClientHello, then the handshake */
+	PLAIN_LATE,	  /* text that came behind our ClientHello, then the handshake */
 	CLOSED_AT_HELLO,
 	RESET_AT_HELLO,
 	HALF_A_HELLO,
@@ -325,9 +333,10 @@ static void handshake_fails(void **state)
 			break;
 		}
 		wait_closed(world, &client);
-		if (client.failure != ROLLCALL__FAILURE__FAILURE_TLS || client.secured || client.got_len > 0)
-			fail_msg("phase %d: failure %d, secured %d, %zu octets", (int)phase, (int)client.failure,
-				 client.secured, client.got_len);
+		if (client.failure != ROLLCALL__FAILURE__FAILURE_TLS || client.secured ||
+		    client.got_len > 0)
+			fail_msg("phase %d: failure %d, secured %d, %zu octets", (int)phase,
+				 (int)client.failure, client.secured, client.got_len);
 		SSL_free(ssl);
 		SSL_CTX_free(server);
 		if (fd >= 0)
@@ -355,8 +364,8 @@ static void breaks_after_the_handshake(void **state)
 		else
 			shutdown(fd, SHUT_WR);
 		wait_closed(world, &client);
-		assert_int_equal(client.failure,
-				 i == 0 ? ROLLCALL__FAILURE__FAILURE_TLS : ROLLCALL__FAILURE__FAILURE_CLOSED);
+		assert_int_equal(client.failure, i == 0 ? ROLLCALL__FAILURE__FAILURE_TLS
+							: ROLLCALL__FAILURE__FAILURE_CLOSED);
 		assert_int_equal(client.got_len, 0);
 		SSL_free(ssl);
 		SSL_CTX_free(server);
@@ -441,7 +450,8 @@ static void memory_is_bounded(void **state)
 		if (i > 0 && held > BOUND)
 			fail_msg("%zu octets of heap", held);
 	}
-	print_message("a session under TLS holds %zu octets after its handshake, its certificate of 19 KB included\n",
+	print_message("a session under TLS holds %zu octets after its handshake, its certificate "
+		      "of 19 KB included\n",
 		      taken / (SESSIONS - 1));
 	for (int i = 0; i < SESSIONS; i++) {
 		tls_free(sessions[i]);
@@ -458,7 +468,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(talks_under_tls, world_start, world_stop),
 		cmocka_unit_test_setup_teardown(plain_text_is_thrown_away, world_start, world_stop),
 		cmocka_unit_test_setup_teardown(handshake_fails, world_start, world_stop),
-		cmocka_unit_test_setup_teardown(breaks_after_the_handshake, world_start, world_stop),
+		cmocka_unit_test_setup_teardown(breaks_after_the_handshake, world_start,
+						world_stop),
 		cmocka_unit_test_setup_teardown(trickles_through, world_start, world_stop),
 		cmocka_unit_test_setup_teardown(memory_is_bounded, world_start, world_stop),
 	};
