@@ -42,6 +42,8 @@ enum mw_voice {
 	MW_OPENSMTPD,
 	MW_GMAIL,
 	MW_YAHOO,
+	MW_JUNK,    /* octets beyond ASCII and NULs in every text */
+	MW_BARE_LF, /* lines that end in LF alone */
 	MW_VOICES
 };
 
@@ -51,17 +53,78 @@ enum mw_dns {
 	MW_DNS_NULL_MX,
 	MW_DNS_NXDOMAIN,
 	MW_DNS_SERVFAIL,
-	MW_DNS_NOTHING, /* the name exists, without MX or address */
-	MW_DNS_PRIVATE	/* MX with an address in private space */
+	MW_DNS_NOTHING,	     /* the name exists, without MX or address */
+	MW_DNS_PRIVATE,	     /* MX with an address of inside */
+	MW_DNS_ALIAS_LOOP,   /* an alias of itself, by way of another */
+	MW_DNS_REFUSED,	     /* lame: nobody answers for it */
+	MW_DNS_SILENT,	     /* no answer at all */
+	MW_DNS_POINTER_LOOP, /* a name that points at itself */
+	/* From here on there are servers. */
+	MW_DNS_SERVED,
+	MW_DNS_PRIVATE_FIRST = MW_DNS_SERVED, /* the preferred MX is inside; the second is not */
+	MW_DNS_AAAA_ONLY,		      /* the MX has a public IPv6 address only */
+	MW_DNS_ALIAS,	   /* the domain is an alias of an alias of one with an MX */
+	MW_DNS_HOST_ALIAS, /* the MX name is an alias (which RFC 2181, 10.3 forbids) */
+	MW_DNS_SLOW,	   /* every answer MW_DNS_LATE_MS late */
+	MW_DNS_TRUNCATED,  /* over UDP nothing but the TC bit */
+	MW_DNS_FLAKY	   /* the first question fails */
 };
+
+enum mw_inside { MW_INSIDE_NETS = 0, MW_INSIDE_MACHINE, MW_INSIDE_6 };
 
 enum mw_greylist {
 	MW_GREY_NONE = 0,
 	MW_GREY_POSTGREY,   /* /24 + sender + recipient, 300 s; client known after 5 passes */
 	MW_GREY_MILTER,	    /* exact IP + sender + recipient, 30 min */
 	MW_GREY_POSTSCREEN, /* exact IP; every recipient of the first session */
-	MW_GREY_FOREVER	    /* never lets anybody in */
+	MW_GREY_FOREVER,    /* never lets anybody in */
+	MW_GREY_SQLGREY,
+	MW_GREY_RSPAMD,
+	MW_GREY_SPAMD,
+	MW_GREY_CPANEL,
+	MW_GREY_PLESK,
+	MW_GREY_MIMECAST,
+	MW_GREY_HARAKA,
+	MW_GREY_SAYS_WHEN, /* names the seconds in its words */
+	MW_GREYLISTS
 };
+
+/* How far STARTTLS goes. */
+enum mw_tls_offer { MW_TLS_NO = 0, MW_TLS_OFFERED, MW_TLS_REQUIRED };
+
+/* Where it breaks. */
+enum mw_tls_fault {
+	MW_TLS_SOUND = 0,
+	MW_TLS_UNAVAILABLE, /* 454 to STARTTLS */
+	MW_TLS_HANGS_UP,    /* 220, and the connection ends */
+	MW_TLS_RUBBISH,	    /* no TLS comes back to the first message */
+	MW_TLS_ALERT,	    /* the handshake ends in an alert */
+	MW_TLS_RESET,	    /* and in a reset */
+	MW_TLS_CUT_AFTER,   /* a reset right after the handshake */
+	MW_TLS_SILENT,	    /* no octet after 220 */
+	MW_TLS_INJECTED	    /* plain replies behind the 220, for a client that would take them for
+			       encrypted ones; otherwise sound */
+};
+
+/* What a hostile server does at one stage of a session. */
+enum mw_hostile {
+	MW_KIND = 0,
+	MW_RESETS,
+	MW_HANGS_UP,
+	MW_HALF_CLOSES,
+	MW_SAYS_421,
+	MW_KEEPS_SILENT,
+	MW_TRICKLES,	 /* an octet a second, without an end */
+	MW_NEVER_ENDS,	 /* lines of one reply, without an end */
+	MW_HUGE_LINE,	 /* one line without an end */
+	MW_CHANGES_CODE, /* within a reply */
+	MW_CODE_000,
+	MW_CODE_999,
+	MW_NO_LINE_END
+};
+
+/* The stages; where a behaviour has as many variants, the operator's variant says at which. */
+enum mw_stage { MW_AT_GREETING = 0, MW_AT_EHLO, MW_AT_MAIL, MW_AT_RCPT, MW_STAGES };
 
 enum mw_server_flag {
 	MW_DEAD_FIRST = 1 << 0, /* the preferred MX refuses connections */
@@ -73,15 +136,27 @@ enum mw_server_flag {
 	MW_NO_PIPELINING = 1 << 5, /* not offered; commands that come early end the session */
 	MW_HELO_ONLY = 1 << 6,	   /* EHLO is an unknown command */
 	MW_FIRST_421 = 1 << 7, /* the preferred MX greets with 421: nolisting by a living host */
-	MW_SPARE_MX = 1 << 8   /* may have a second MX */
+	MW_SPARE_MX = 1 << 8,  /* may have a second MX */
+	MW_LIES_PIPELINING = 1 << 9, /* offers it, and ends the session when it is used */
+	MW_STARVES = 1 << 10, /* after MW_STARVE_AFTER clear answers to a source, for a while,
+				 what the variant says */
+	MW_ONCE = 1 << 11,    /* hostile to the first session of a client only */
+	MW_GREETS_554 = 1 << 12,
+	MW_GREETS_521 = 1 << 13,
+	MW_NO_RELAY = 1 << 14, /* knows none of its domains, postmaster neither */
+	MW_SMTPUTF8 = 1 << 15, /* offers it */
+	MW_EIGHT_MX = 1 << 16,
+	MW_EXIM_SLOTS = 1 << 17, /* MW_EXIM_CONNECTIONS at once */
+	MW_EXCHANGE_TARPIT = 1 << 18
 };
 
 enum {
 	MW_THROTTLE_AFTER = 20,
 	MW_THROTTLE_WINDOW_MS = 200 * 1000, /* before time-scale */
+	MW_STARVE_AFTER = 12,
 	MW_MID_421_AFTER = 5,
-	MW_POSTGREY_MS = 300 * 1000,
-	MW_MILTER_MS = 1800 * 1000
+	MW_EXIM_CONNECTIONS = 20,
+	MW_DNS_LATE_MS = 700
 };
 
 struct mw_fixed_host {
@@ -101,6 +176,10 @@ struct mw_behaviour {
 	bool everybody;		/* `answer` goes to every recipient */
 	bool mailbox;		/* a property of single mailboxes, among those of honest domains */
 	bool role;		/* the local part is a role name */
+	bool utf8;		/* the local parts are not ASCII */
+	bool idn;		/* the list spells the domain in its own script */
+	enum mw_inside inside;	/* with MW_DNS_PRIVATE: what its MX points at */
+	bool trap;		/* it points at addresses where mailworld counts who comes */
 	enum mw_answer answer;	/* with `everybody` or `mailbox` */
 	uint8_t exists;		/* percent of mailboxes that exist, 0: 65 to 90 by domain */
 	uint16_t most_rows;	/* of the list for one domain; the harvest guard wants fewer than 25
@@ -108,6 +187,16 @@ struct mw_behaviour {
 	bool dense;		/* as few domains as most_rows allows */
 	bool own_servers;	/* no two domains share a server */
 	uint16_t demo_permille; /* share of the demo mix */
+	enum mw_hostile hostile;
+	enum mw_stage stage; /* of `hostile`, with fewer variants than stages */
+	enum mw_tls_offer tls;
+	enum mw_tls_fault tls_fault; /* with tls_faults: the first of as many, by variant */
+	uint8_t tls_faults;
+	uint8_t variants;	    /* ways that an operator has; 0: two */
+	uint8_t recipients_max;	    /* of a transaction; 0: as the program does by default */
+	uint8_t errors_max;	    /* that end a session of Postfix; 0: 20 */
+	uint16_t greeting_delay_ms; /* times within a session: never scaled */
+	uint16_t rcpt_delay_ms;
 	const struct mw_fixed_host
 	    *hosts;		    /* real MX names, up to one without name; NULL: made up */
 	const char *const *domains; /* real domains, up to NULL; NULL: made up under .test */
@@ -124,25 +213,84 @@ enum mw_behaviour_id {
 	MW_MILTER_GREYLIST,
 	MW_POSTSCREEN,
 	MW_GREYLIST_FOREVER,
+	MW_SQLGREY,
+	MW_RSPAMD,
+	MW_SPAMD,
+	MW_CPANEL,
+	MW_PLESK,
+	MW_MIMECAST_MAIL,
+	MW_HARAKA,
+	MW_GREYLIST_SAYS_WHEN,
 	MW_THROTTLING,
+	MW_STARVING,
 	MW_MID_SESSION_421,
 	MW_DEAD_FIRST_MX,
 	MW_NOLISTING,
 	MW_DEAD_MX,
 	MW_NULL_MX,
 	MW_PRIVATE_MX,
+	MW_LOOPBACK_MX,
+	MW_PRIVATE_MX_6,
+	MW_PRIVATE_FIRST_MX,
 	MW_NXDOMAIN,
 	MW_SERVFAIL,
+	MW_LAME,
+	MW_DNS_SILENCE,
+	MW_DNS_SLOWNESS,
+	MW_DNS_TRUNCATION,
+	MW_DNS_FLAKINESS,
+	MW_DNS_POINTERS,
+	MW_ALIAS,
+	MW_HOST_ALIAS,
+	MW_ALIAS_LOOP,
 	MW_A_ONLY,
+	MW_AAAA_ONLY,
 	MW_NO_MAIL_SERVER,
+	MW_MANY_MX,
+	MW_IDN,
+	MW_UTF8_MAILBOX,
+	MW_UTF8_UNSUPPORTED,
 	MW_POSTFIX_LIMITS,
+	MW_POSTFIX_STRESS,
+	MW_EXIM_LIMITS,
+	MW_EXCHANGE_LIMITS,
+	MW_FEW_RECIPIENTS,
+	MW_OPENSMTPD_FEW,
 	MW_ONE_RECIPIENT_ONLY,
 	MW_WITHOUT_PIPELINING,
+	MW_PIPELINING_LIE,
 	MW_WITHOUT_EHLO,
+	MW_LATE_GREETING,
+	MW_TARPIT,
+	MW_SILENCE,
+	MW_SLOW_TRICKLE,
+	MW_RESETTING,
+	MW_RESET_ONCE,
+	MW_HANG_UP,
+	MW_HALF_CLOSING,
+	MW_CUT_421,
+	MW_ENDLESS_REPLY,
+	MW_HUGE_LINE_REPLY,
+	MW_CHANGING_CODES,
+	MW_CODE_ZERO,
+	MW_CODE_TOO_LARGE,
+	MW_UNENDED_LINE,
+	MW_JUNK_TEXT,
+	MW_BARE_LF_LINES,
+	MW_GREETING_554,
+	MW_GREETING_521,
+	MW_RELAY_DENIED,
+	MW_STARTTLS_OFFERED,
+	MW_STARTTLS_REQUIRED,
+	MW_STARTTLS_INJECTED,
+	MW_STARTTLS_BROKEN,
+	MW_STARTTLS_SILENT,
+	MW_STARTTLS_BROKEN_OFFER,
 	MW_VERIFIES_NOTHING,
 	MW_BLOCKS_OUR_IP,
 	MW_WANTS_AUTH,
 	MW_REJECTS_ALL,
+	MW_UNVERIFIED_ALL,
 	MW_MAILBOX_FULL,
 	MW_MAILBOX_DISABLED,
 	MW_MAILBOX_POLICY,

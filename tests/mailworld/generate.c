@@ -1,6 +1,8 @@
 /* See generate.h. */
 #include "tests/mailworld/generate.h"
 
+#include "tests/mailworld/names.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,72 +11,17 @@
 
 enum { ROLES = 10 };
 
-static const char *const firsts[] = {
-	"adam",	 "agnes",  "aisha",  "alan",  "alice", "amir",	"anna",	  "anton",
-	"arjun", "astrid", "bella",  "boris", "bruno", "carla", "carlos", "celia",
-	"chloe", "clara",  "daniel", "daria", "david", "diego", "dora",	  "edith",
-	"elena", "elias",  "emil",   "emma",  "erik",  "esra",	"eva",	  "fatima",
-	"felix", "finn",   "fiona",  "greta", "hana",  "hugo",	"ines",	  "ivan",
-	"jana",	 "jonas",  "judit",  "julia", "kemal", "lars",	"lena",	  "liam",
-	"livia", "lucas",  "maja",   "marco", "marta", "mei",	"milan",  "nadia",
-	"nora",	 "oskar",  "paula",  "petra", "rosa",  "samir", "sofia",  "tomas",
-};
-static const char *const lasts[] = {
-	"abbott",   "ahlberg",	"almeida",   "bakker",	"barros",    "bauer",	"becker",
-	"bernard",  "bianchi",	"bishop",    "braun",	"brooks",    "carter",	"castro",
-	"chen",	    "conti",	"cooper",    "costa",	"dubois",    "duarte",	"eriksen",
-	"esposito", "farkas",	"ferrari",   "fischer", "fontaine",  "foster",	"garcia",
-	"gomez",    "greco",	"haas",	     "hansen",	"hoffmann",  "horvath", "hughes",
-	"ibarra",   "ivanov",	"jansen",    "jensen",	"johansson", "kaya",	"keller",
-	"klein",    "kovacs",	"kowalski",  "kumar",	"larsen",    "laurent", "lehmann",
-	"lindgren", "lopez",	"marchetti", "martin",	"meyer",     "moreau",	"murphy",
-	"nagy",	    "nakamura", "nilsson",   "novak",	"okafor",    "olsen",	"pereira",
-	"peeters",  "popescu",	"ricci",     "rossi",	"santos",    "sato",	"schmidt",
-	"silva",    "singh",	"suzuki",    "tanaka",	"toth",	     "vargas",	"virtanen",
-	"weber",    "yilmaz",	"zimmer",
-};
-static const char *const adjectives[] = {
-	"amber",  "ancient", "autumn", "azure", "bold",	   "brisk", "bright", "calm",
-	"cedar",  "clear",   "cobalt", "coral", "crimson", "early", "fair",   "fresh",
-	"gentle", "golden",  "grand",  "green", "happy",   "ivory", "jade",   "keen",
-	"lively", "lunar",   "mellow", "noble", "north",   "olive", "proud",  "quiet",
-	"rapid",  "royal",   "silver", "solid", "south",   "swift", "tidy",   "warm",
-};
-static const char *const nouns[] = {
-	"anchor", "bakery",  "bridge",	"brook",   "canyon",  "castle",	 "clinic", "dairy",
-	"falcon", "farm",    "forge",	"foundry", "garden",  "glass",	 "harbor", "hill",
-	"hotel",  "journal", "kitchen", "lantern", "library", "maple",	 "market", "meadow",
-	"mill",	  "museum",  "office",	"orchard", "paper",   "pottery", "quarry", "river",
-	"school", "stone",   "studio",	"tailor",  "timber",  "travel",	 "valley", "works",
-};
-static const char *const bad_cells[] = {
-	"no-at-sign",
-	"two@@signs.test",
-	"blank inside@example.test",
-	".leading.dot@example.test",
-	"trailing.dot.@example.test",
-	"double..dot@example.test",
-	"@example.test",
-	"nobody@",
-	"dots@example..test",
-	"hyphen@-example.test",
-	"Ann Meyer <ann@example.test>",
-	"mailto:ann@example.test",
-	"angle<bracket@example.test",
-	"open(paren@example.test",
-	"a-local-part-that-goes-on-for-more-than-the-sixty-four-octets-it-may-have@example.test",
-	"semi;colon@example.test",
-};
-
 static const struct {
 	const char *name;
-	bool shares; /* demo_permille of the behaviours */
+	bool shares;	/* demo_permille of the behaviours */
+	uint16_t every; /* permille of each behaviour */
 	bool exact;
 	uint16_t duplicates;
 } mixes[] = {
-	{ "demo", true, false, 10 },
-	{ "bench", false, true, 0 },
-	{ "honest", false, false, 0 },
+	{ "demo", true, 0, false, 10 },
+	{ "every", false, 6, false, 10 },
+	{ "bench", false, 0, true, 0 },
+	{ "honest", false, 0, false, 0 },
 };
 
 enum rc_status mw_mix_named(const char *name, struct mw_mix *ret_mix, struct rc_error *err)
@@ -84,12 +31,13 @@ enum rc_status mw_mix_named(const char *name, struct mw_mix *ret_mix, struct rc_
 			continue;
 		*ret_mix =
 		    (struct mw_mix){ .exact = mixes[i].exact, .duplicates = mixes[i].duplicates };
-		for (int b = 0; mixes[i].shares && b < MW_BEHAVIOURS; b++)
-			ret_mix->permille[b] = mw_behaviours[b].demo_permille;
+		for (int b = MW_HONEST + 1; b < MW_BEHAVIOURS; b++)
+			ret_mix->permille[b] =
+			    mixes[i].shares ? mw_behaviours[b].demo_permille : mixes[i].every;
 		return RC_OK;
 	}
 	return rc_error_set(err, RC_NOT_FOUND,
-			    "no mix is named %s: there are demo, bench and honest", name);
+			    "no mix is named %s: there are demo, every, bench and honest", name);
 }
 
 enum rc_status mw_mix_share(struct mw_mix *mix, const char *shares, struct rc_error *err)
@@ -145,6 +93,7 @@ struct maker {
 	struct part parts[MW_BEHAVIOURS];
 	uint32_t wanted_domains, wanted_mx, rows;
 	uint32_t names;	 /* made so far */
+	uint32_t inside; /* IPv6 addresses of inside used so far */
 	uint32_t *made;	 /* rows made for each domain */
 	uint16_t *roles; /* role names in use, by domain */
 };
@@ -152,6 +101,14 @@ struct maker {
 static uint32_t below(struct maker *maker, size_t bound)
 {
 	return mw_random_below(&maker->random, (uint32_t)bound);
+}
+
+/* Whether its first host can be connected to. */
+static bool listens(const struct mw_behaviour *behaviour)
+{
+	return behaviour->dns != MW_DNS_PRIVATE && behaviour->dns != MW_DNS_PRIVATE_FIRST &&
+	       behaviour->dns != MW_DNS_AAAA_ONLY &&
+	       !(behaviour->server & (MW_DEAD | MW_DEAD_FIRST));
 }
 
 /* Rows first, then as many domains as they want, then servers; honest takes what is left of each.
@@ -180,6 +137,7 @@ static enum rc_status plan(struct maker *maker, struct rc_error *err)
 			uint32_t fair =
 			    (uint32_t)((uint64_t)maker->wanted_domains * part->rows / maker->rows);
 
+			fewest = most(fewest, behaviour->variants);
 			part->domains =
 			    behaviour->dense ? fewest : least(most(fewest, fair), part->rows);
 		}
@@ -190,9 +148,10 @@ static enum rc_status plan(struct maker *maker, struct rc_error *err)
 				? part->domains
 				: most(1, (uint32_t)((uint64_t)maker->wanted_mx * part->domains /
 						     most(1, maker->wanted_domains)));
+			part->operators = most(part->operators, behaviour->variants);
 			part->operators =
 			    behaviour->hosts ? 1 : least(part->operators, part->domains);
-			if (behaviour->dns != MW_DNS_PRIVATE && !(behaviour->server & MW_DEAD))
+			if (listens(behaviour))
 				operators += part->operators;
 		}
 	}
@@ -217,32 +176,78 @@ static enum rc_status plan(struct maker *maker, struct rc_error *err)
 
 static size_t make_name(struct maker *maker, char *ret_name, size_t room, const char *tail)
 {
-	const char *adjective = adjectives[below(maker, COUNT(adjectives))];
-	const char *noun = nouns[below(maker, COUNT(nouns))];
+	const char *adjective = mw_adjectives[below(maker, MW_ADJECTIVES)];
+	const char *noun = mw_nouns[below(maker, MW_NOUNS)];
 
 	return (size_t)snprintf(ret_name, room, "%s-%s%u%s", adjective, noun, ++maker->names, tail);
 }
 
+/* An address that nobody may connect to, into `ret_ip` or `ret_ip6`. */
+static void inside_address(struct maker *maker, enum mw_inside inside, uint32_t *ret_ip,
+			   const uint8_t **ret_ip6)
+{
+	static const uint32_t nets[] = { 0x0a000001, 0xc0a80001, 0xac100001, 0xa9fe0101 };
+	static const uint8_t six[][16] = {
+		{ [15] = 1 },				      /* ::1 */
+		{ 0 },					      /* :: */
+		{ [10] = 255, 255, 127, 0, 0, 1 },	      /* ::ffff:127.0.0.1 */
+		{ [10] = 255, 255, 10, 0, 0, 1 },	      /* ::ffff:10.0.0.1 */
+		{ 0xfe, 0x80, [15] = 1 },		      /* fe80::1 */
+		{ 0xfd, [15] = 1 },			      /* fd00::1 */
+		{ 0, 0x64, 0xff, 0x9b, [12] = 127, 0, 0, 1 }, /* 64:ff9b::127.0.0.1 */
+		{ 0x20, 0x02, 127, 0, 0, 1, [15] = 1 },	      /* 2002:7f00:1::1 */
+	};
+
+	switch (inside) {
+	case MW_INSIDE_NETS:
+		*ret_ip = nets[below(maker, COUNT(nets))] + 256 * below(maker, 200);
+		break;
+	case MW_INSIDE_MACHINE:
+		*ret_ip = below(maker, 2) ? 0x7f000001 : 0;
+		break;
+	case MW_INSIDE_6:
+		*ret_ip6 = six[maker->inside++ % COUNT(six)];
+		break;
+	}
+}
+
+static uint32_t host_count(struct maker *maker, const struct mw_behaviour *behaviour)
+{
+	if ((behaviour->server & (MW_DEAD_FIRST | MW_FIRST_421)) ||
+	    behaviour->dns == MW_DNS_PRIVATE_FIRST)
+		return 2;
+	if (behaviour->server & MW_EIGHT_MX)
+		return 8;
+	return !maker->mix->exact && (behaviour->server & (MW_DEAD | MW_SPARE_MX)) &&
+		       below(maker, 3) == 0
+		   ? 2
+		   : 1;
+}
+
 static void make_hosts(struct maker *maker, const struct mw_behaviour *behaviour, const char *zone)
 {
-	static const uint32_t private_nets[] = { 0x0a000001, 0xc0a80001, 0xac100001, 0xa9fe0101 };
-	bool dead = behaviour->server & MW_DEAD;
-	uint32_t count = behaviour->server & (MW_DEAD_FIRST | MW_FIRST_421) ? 2 : 1;
+	/* Of nobody: within 2000::/3, and allocated to no registry. */
+	static const uint8_t public6[16] = { 0x2f, 0xff, 0xff, 0xff, [15] = 0x25 };
+	uint32_t count = host_count(maker, behaviour);
 	char name[MW_NAME_MAX + 1];
 
-	if (!maker->mix->exact && (dead || (behaviour->server & MW_SPARE_MX)) &&
-	    below(maker, 3) == 0)
-		count = 2;
 	for (uint32_t i = 0; i < count; i++) {
 		size_t len = (size_t)snprintf(name, sizeof(name), "mx%u.%s", i + 1, zone);
-		bool listens = !dead && behaviour->dns != MW_DNS_PRIVATE &&
-			       !(i == 0 && (behaviour->server & MW_DEAD_FIRST));
-		uint32_t ip = behaviour->dns == MW_DNS_PRIVATE
-				  ? private_nets[below(maker, 4)] + 256 * below(maker, 200)
-				  : 0;
-		uint32_t host = mw_world_add_host(maker->world, name, len, (uint16_t)(10 * (i + 1)),
-						  ip, listens);
+		bool inside = behaviour->dns == MW_DNS_PRIVATE ||
+			      (behaviour->dns == MW_DNS_PRIVATE_FIRST && i == 0);
+		bool lives = !inside && !(behaviour->server & MW_DEAD) &&
+			     behaviour->dns != MW_DNS_AAAA_ONLY &&
+			     !(i == 0 && (behaviour->server & MW_DEAD_FIRST));
+		const uint8_t *ip6 = behaviour->dns == MW_DNS_AAAA_ONLY ? public6 : NULL;
+		uint32_t ip = 0, host;
 
+		if (inside)
+			inside_address(maker, behaviour->inside, &ip, &ip6);
+		host =
+		    mw_world_add_host(maker->world, name, len, (uint16_t)(10 * (i + 1)), ip, lives);
+		maker->world->hosts[host].ip6 = ip6;
+		if (inside)
+			maker->world->hosts[host].ip = ip; /* 0.0.0.0 too */
 		if (i == 0 && (behaviour->server & MW_FIRST_421))
 			maker->world->hosts[host].greets_421 = true;
 	}
@@ -261,7 +266,9 @@ static void make_operators(struct maker *maker, int b)
 		enum mw_voice voice =
 		    behaviour->voice ? behaviour->voice : small[below(maker, COUNT(small))];
 
-		mw_world_add_operator(maker->world, b, voice, (uint8_t)(i & 1));
+		mw_world_add_operator(
+		    maker->world, b, voice,
+		    (uint8_t)(i % (behaviour->variants ? behaviour->variants : 2)));
 		for (const struct mw_fixed_host *host = behaviour->hosts; host && host->name;
 		     host++)
 			mw_world_add_host(maker->world, host->name, strlen(host->name),
@@ -273,12 +280,24 @@ static void make_operators(struct maker *maker, int b)
 	}
 }
 
+/* A name under a label in its own script: `name` as the DNS has it, `shown` as the list does. */
+static void make_idn(struct maker *maker, char *name, size_t room, char *shown, size_t shown_room)
+{
+	const struct mw_idn_label *label = &mw_idn_labels[below(maker, MW_IDN_LABELS)];
+	char zone[64];
+
+	snprintf(zone, sizeof(zone), "%s", name);
+	snprintf(name, room, "%s.%.40s", label->name, zone);
+	snprintf(shown, shown_room, "%s.%.40s", label->shown, zone);
+}
+
 static void make_domains(struct maker *maker, int b)
 {
 	const struct mw_behaviour *behaviour = &mw_behaviours[b];
 	struct part *part = &maker->parts[b];
 	const struct part *honest = &maker->parts[MW_HONEST];
-	char name[64];
+	char name[64], shown[64];
+	uint32_t domain;
 
 	part->first_domain = (uint32_t)maker->world->domain_count;
 	for (uint32_t i = 0; i < part->domains; i++) {
@@ -292,7 +311,12 @@ static void make_domains(struct maker *maker, int b)
 			snprintf(name, sizeof(name), "%s", behaviour->domains[i]);
 		else
 			make_name(maker, name, sizeof(name), ".test");
-		mw_world_add_domain(maker->world, name, strlen(name), b, operator_);
+		if (behaviour->idn)
+			make_idn(maker, name, sizeof(name), shown, sizeof(shown));
+		domain = mw_world_add_domain(maker->world, name, strlen(name), b, operator_);
+		if (behaviour->idn)
+			maker->world->domains[domain].shown =
+			    mw_world_string(maker->world, shown, strlen(shown));
 	}
 }
 
@@ -300,12 +324,15 @@ static void make_domains(struct maker *maker, int b)
 static const char *make_local(struct maker *maker, uint32_t domain, bool plain)
 {
 	static const char *const joints[] = { ".", ".", "_", "-", "" };
-	const uint32_t pairs = (uint32_t)(COUNT(firsts) * COUNT(lasts));
+	const uint32_t pairs = (uint32_t)(MW_FIRSTS * MW_LASTS);
 	uint32_t n = maker->made[domain]++;
 	uint32_t pair =
 	    (uint32_t)((mw_hash_mix(maker->world->seed, domain) % pairs + (uint64_t)n * 1013) %
 		       pairs);
-	const char *first = firsts[pair / COUNT(lasts)], *last = lasts[pair % COUNT(lasts)];
+	bool utf8 = mw_behaviours[maker->world->domains[domain].behaviour].utf8;
+	const char *first =
+	    utf8 ? mw_utf8_firsts[pair / MW_LASTS % MW_UTF8_FIRSTS] : mw_firsts[pair / MW_LASTS];
+	const char *last = mw_lasts[pair % MW_LASTS];
 	const char *joint = plain ? "." : joints[below(maker, COUNT(joints))];
 	char local[64], number[16] = "";
 	int len;
@@ -313,6 +340,8 @@ static const char *make_local(struct maker *maker, uint32_t domain, bool plain)
 	if (n >= pairs || (plain && below(maker, 2)))
 		snprintf(number, sizeof(number), "%u",
 			 n >= pairs ? 100 + n / pairs : 10 + below(maker, 90));
+	if (utf8)
+		snprintf(number, sizeof(number), "%u", n);
 	len = below(maker, 5)
 		  ? snprintf(local, sizeof(local), "%s%s%s%s", first, joint, last, number)
 		  : snprintf(local, sizeof(local), "%s%s%s%s", last, joint, first, number);
@@ -421,7 +450,7 @@ static void make_other_rows(struct maker *maker)
 {
 	for (uint32_t i = 0; i < maker->parts[MW_BAD_SYNTAX].rows; i++)
 		mw_world_add_row(maker->world,
-				 &(struct mw_row){ .local = bad_cells[i % COUNT(bad_cells)],
+				 &(struct mw_row){ .local = mw_bad_cells[i % MW_BAD_CELLS],
 						   .domain = MW_NONE,
 						   .behaviour = MW_BAD_SYNTAX });
 	for (uint32_t i = 0; i < maker->parts[MW_BLANK].rows; i++)

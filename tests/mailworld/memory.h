@@ -17,6 +17,7 @@ struct mw_memory {
 	struct mw_table greylist;  /* a: first seen, b: last let through */
 	struct mw_table clients;   /* of postgrey and postscreen. a: passes, b: the last one */
 	struct mw_table throttles; /* a: recipients, b: until when it is closed */
+	struct mw_table met;	   /* a: sessions */
 	struct mw_table
 	    askers; /* of greylisted recipients. a: IP, HELO and sender, b: host + 1; 0: passed */
 };
@@ -34,10 +35,16 @@ void mw_memory_done(struct mw_memory *memory);
 /* Whether the greylister lets this recipient (a hash of domain and local part) through now. */
 bool mw_memory_greylist(struct mw_memory *memory, enum mw_greylist kind,
 			const struct mw_client *client, uint64_t recipient, uint64_t now_ms);
+/* What that greylister says to whom it turns away. */
+const char *mw_memory_words(enum mw_greylist kind);
 /* A session of postscreen is over. */
 void mw_memory_postscreen_over(struct mw_memory *memory, const struct mw_client *client,
 			       uint64_t now_ms);
 /* Counts a recipient; false: this source has had its share at this host for now. */
 bool mw_memory_throttle(struct mw_memory *memory, const struct mw_client *client, uint64_t now_ms);
+/* Counts a recipient; true: this source has had its clear answers at this host for now. */
+bool mw_memory_starves(struct mw_memory *memory, const struct mw_client *client, uint64_t now_ms);
+/* Counts a session; returns which one of this client at this host it is, from 1. */
+uint32_t mw_memory_ordinal(struct mw_memory *memory, const struct mw_client *client);
 
 #endif

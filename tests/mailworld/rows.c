@@ -19,6 +19,11 @@ static const char *const notes[] = {
 	"", "", "", "met at the fair, 2024", "asked twice: \"call back\"", "newsletter"
 };
 
+static const char *shown(const struct mw_domain *domain)
+{
+	return domain->shown ? domain->shown : domain->name;
+}
+
 /* The cell as the list spells it. */
 static size_t spell(const struct mw_world *world, size_t n, char *ret_cell)
 {
@@ -30,7 +35,7 @@ static size_t spell(const struct mw_world *world, size_t n, char *ret_cell)
 		len = snprintf(ret_cell, CELL_MAX, "%s", row->local);
 	else
 		len = snprintf(ret_cell, CELL_MAX, "%s%s@%s%s", row->padded ? "  " : "", row->local,
-			       world->domains[row->domain].name, row->padded ? " " : "");
+			       shown(&world->domains[row->domain]), row->padded ? " " : "");
 	for (int i = 0; row->spelled && i < len; i++)
 		if (ret_cell[i] >= 'a' && ret_cell[i] <= 'z' && (bits >> (i & 63) & 1))
 			ret_cell[i] = (char)(ret_cell[i] & ~0x20);

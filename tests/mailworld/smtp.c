@@ -1,8 +1,8 @@
 /*
- * See smtp.h. The replies are those of the real programs. In a text, $h is the host, $a the
- * recipient, $i the client's address, $n a queue-like number, $s the sender.
+ * See smtp.h. What the real programs count and limit; whose words they say it in is in voices.c,
+ * what is hostile in hostile.c.
  */
-#include "tests/mailworld/smtp.h"
+#include "tests/mailworld/smtp_parts.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,151 +12,11 @@ enum {
 	POSTFIX_SOFT_ERRORS = 10,
 	POSTFIX_HARD_ERRORS = 20,
 	POSTFIX_ERROR_DELAY_MS = 1000,
+	EXIM_NONMAIL_MAX = 10,
+	EXIM_UNKNOWN_MAX = 3,
+	EXCHANGE_PROTOCOL_ERRORS = 5,
+	EXCHANGE_ERROR_DELAY_MS = 5000,
 	ECHO_MAX = 320
-};
-
-#define EXTENSIONS(first)                                                                          \
-	"250-" first "\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n"
-
-/* How each kind of server talks. `hello` comes with PIPELINING; `plain` without. NULL: as Postfix
- * does. */
-static const struct voice {
-	const char *greeting, *hello, *plain, *helo, *mail, *bye, *unknown;
-	const char *answers[MW_ANSWERS];
-} voices[MW_VOICES] = {
-	[MW_POSTFIX] = {
-		.greeting = "220 $h ESMTP Postfix\r\n",
-		.hello = EXTENSIONS("$h") "250-PIPELINING\r\n250 DSN\r\n",
-		.plain = EXTENSIONS("$h") "250 DSN\r\n",
-		.helo = "250 $h\r\n",
-		.mail = "250 2.1.0 Ok\r\n",
-		.bye = "221 2.0.0 Bye\r\n",
-		.unknown = "502 5.5.2 Error: command not recognized\r\n",
-		.answers = {
-			[MW_ABSENT] = "550 5.1.1 <$a>: Recipient address rejected: User unknown in virtual mailbox table\r\n",
-			[MW_ACCEPT] = "250 2.1.5 Ok\r\n",
-			[MW_FORWARD] = "251 2.1.5 User not local; will forward to <$a>\r\n",
-			[MW_FULL_TEMPORARY] = "452 4.2.2 <$a>: Recipient address rejected: Mailbox is full (over quota)\r\n",
-			[MW_FULL] = "552 5.2.2 <$a>: Recipient address rejected: Mailbox is full (over quota)\r\n",
-			[MW_DISABLED] = "550 5.2.1 <$a>: Recipient address rejected: This mailbox is disabled\r\n",
-			[MW_NOT_LOCAL] = "551 5.1.6 <$a>: User not local; please try another address\r\n",
-			[MW_NAME_NOT_ALLOWED] = "553 5.1.3 <$a>: mailbox name not allowed\r\n",
-			[MW_POLICY] = "554 5.7.1 <$a>: Recipient address rejected: Message refused by local policy\r\n",
-			[MW_CANNOT_VERIFY] = "252 2.0.0 Cannot VRFY user, but will accept message and attempt delivery\r\n",
-			[MW_IP_BLOCKED] = "550 5.7.1 Service unavailable; Client host [$i] blocked using zen.spamhaus.org; "
-					  "https://www.spamhaus.org/query/ip/$i\r\n",
-			[MW_AUTH_REQUIRED] = "530 5.7.0 Authentication required\r\n",
-			[MW_REFUSE_ALL] = "550 Requested action not taken\r\n",
-			[MW_UNVERIFIED] = "450 4.1.1 <$a>: Recipient address rejected: unverified address: "
-					  "Address verification in progress\r\n",
-		},
-	},
-	[MW_EXIM] = {
-		.greeting = "220-$h ESMTP Exim 4.96\r\n220-We do not authorize the use of this system to transport unsolicited,\r\n"
-			    "220 and/or bulk e-mail.\r\n",
-		.hello = "250-$h Hello [$i]\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 HELP\r\n",
-		.plain = "250-$h Hello [$i]\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n250 HELP\r\n",
-		.helo = "250 $h Hello [$i]\r\n",
-		.mail = "250 OK\r\n",
-		.bye = "221 $h closing connection\r\n",
-		.unknown = "500 unrecognized command\r\n",
-		.answers = {
-			[MW_ABSENT] = "550 No Such User Here\r\n",
-			[MW_ACCEPT] = "250 Accepted\r\n",
-			[MW_AUTH_REQUIRED] = "530 SMTP authentication is required\r\n",
-		},
-	},
-	[MW_SENDMAIL] = {
-		.greeting = "220 $h ESMTP Sendmail 8.17.1/8.17.1; ready\r\n",
-		.hello = EXTENSIONS("$h Hello [$i], pleased to meet you") "250-PIPELINING\r\n250 HELP\r\n",
-		.plain = EXTENSIONS("$h Hello [$i], pleased to meet you") "250 HELP\r\n",
-		.helo = "250 $h Hello [$i], pleased to meet you\r\n",
-		.mail = "250 2.1.0 <$s>... Sender ok\r\n",
-		.bye = "221 2.0.0 $h closing connection\r\n",
-		.unknown = "500 5.5.1 Command unrecognized\r\n",
-		.answers = {
-			[MW_ABSENT] = "550 5.1.1 <$a>... User unknown\r\n",
-			[MW_ACCEPT] = "250 2.1.5 <$a>... Recipient ok\r\n",
-		},
-	},
-	[MW_EXCHANGE] = {
-		.greeting = "220 $h Microsoft ESMTP MAIL Service ready\r\n",
-		.hello = EXTENSIONS("$h Hello [$i]") "250-PIPELINING\r\n250-CHUNKING\r\n250 BINARYMIME\r\n",
-		.plain = EXTENSIONS("$h Hello [$i]") "250 BINARYMIME\r\n",
-		.helo = "250 $h Hello [$i]\r\n",
-		.mail = "250 2.1.0 Sender OK\r\n",
-		.bye = "221 2.0.0 Service closing transmission channel\r\n",
-		.unknown = "500 5.3.3 Unrecognized command\r\n",
-		.answers = {
-			[MW_ABSENT] = "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup\r\n",
-			[MW_ACCEPT] = "250 2.1.5 Recipient OK\r\n",
-			[MW_AUTH_REQUIRED] = "530 5.7.1 Client was not authenticated\r\n",
-		},
-	},
-	[MW_OPENSMTPD] = {
-		.greeting = "220 $h ESMTP OpenSMTPD\r\n",
-		.hello = "250-$h Hello [$i], pleased to meet you\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n"
-			 "250-PIPELINING\r\n250-SIZE 36700160\r\n250 HELP\r\n",
-		.plain = "250-$h Hello [$i], pleased to meet you\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 HELP\r\n",
-		.helo = "250 $h Hello [$i], pleased to meet you\r\n",
-		.mail = "250 2.0.0 Ok\r\n",
-		.bye = "221 2.0.0 Bye\r\n",
-		.unknown = "500 5.5.1 Invalid command: Command unrecognized\r\n",
-		.answers = {
-			[MW_ABSENT] = "550 Invalid recipient: <$a>\r\n",
-			[MW_ACCEPT] = "250 2.1.5 Destination address valid: Recipient ok\r\n",
-		},
-	},
-	[MW_GMAIL] = {
-		.greeting = "220 mx.google.com ESMTP $n - gsmtp\r\n",
-		.hello = "250-mx.google.com at your service, [$i]\r\n250-SIZE 157286400\r\n250-8BITMIME\r\n"
-			 "250-ENHANCEDSTATUSCODES\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 SMTPUTF8\r\n",
-		.helo = "250 mx.google.com at your service\r\n",
-		.mail = "250 2.1.0 OK $n - gsmtp\r\n",
-		.bye = "221 2.0.0 closing connection $n - gsmtp\r\n",
-		.unknown = "502-5.5.1 Unrecognized command. For more information, go to\r\n"
-			   "502 5.5.1  https://support.google.com/a/answer/3221692 $n - gsmtp\r\n",
-		.answers = {
-			[MW_ABSENT] = "550-5.1.1 The email account that you tried to reach does not exist. Please try\r\n"
-				      "550-5.1.1 double-checking the recipient's email address for typos or\r\n"
-				      "550-5.1.1 unnecessary spaces. For more information, go to\r\n"
-				      "550 5.1.1  https://support.google.com/mail/?p=NoSuchUser $n - gsmtp\r\n",
-			[MW_ACCEPT] = "250 2.1.5 OK $n - gsmtp\r\n",
-			[MW_FULL_TEMPORARY] = "452-4.2.2 The recipient's inbox is out of storage space. Please direct the\r\n"
-					      "452-4.2.2 recipient to\r\n"
-					      "452 4.2.2  https://support.google.com/mail/?p=OverQuotaTemp $n - gsmtp\r\n",
-			[MW_FULL] = "552-5.2.2 The recipient's inbox is out of storage space and inactive. Please\r\n"
-				    "552-5.2.2 direct the recipient to\r\n"
-				    "552 5.2.2  https://support.google.com/mail/?p=OverQuotaPerm $n - gsmtp\r\n",
-			[MW_DISABLED] = "550-5.2.1 The email account that you tried to reach is inactive. For more\r\n"
-					"550-5.2.1 information, go to\r\n"
-					"550 5.2.1  https://support.google.com/mail/?p=DisabledUser $n - gsmtp\r\n",
-		},
-	},
-	[MW_YAHOO] = {
-		.greeting = "220 mtaproxy501.free.mail.bf1.yahoo.com ESMTP ready\r\n",
-		.hello = "250-mtaproxy501.free.mail.bf1.yahoo.com\r\n250-PIPELINING\r\n250-SIZE 41943040\r\n250 8BITMIME\r\n",
-		.helo = "250 mtaproxy501.free.mail.bf1.yahoo.com\r\n",
-		.mail = "250 sender <$s> ok\r\n",
-		.bye = "221 mtaproxy501.free.mail.bf1.yahoo.com\r\n",
-		.unknown = "500 command not recognized\r\n",
-		.answers = { [MW_ACCEPT] = "250 recipient <$a> ok\r\n" },
-	},
-};
-
-#define PHRASE(voice, field) (voices[voice].field ? voices[voice].field : voices[MW_POSTFIX].field)
-
-/* What one line is about. */
-struct turn {
-	const struct mw_smtp *smtp;
-	struct mw_session *session;
-	struct mw_out *out;
-	const struct mw_host *host;
-	const struct mw_operator *operator_;
-	const struct mw_behaviour *server;
-	const char *argument; /* the address between <> */
-	size_t argument_len;
-	uint64_t now_ms;
 };
 
 static void add(struct mw_out *out, const char *data, size_t len)
@@ -169,7 +29,7 @@ static void add(struct mw_out *out, const char *data, size_t len)
 	out->len += len;
 }
 
-static void add_number(struct turn *turn, bool address)
+static void add_number(struct mw_turn *turn, bool address)
 {
 	uint32_t ip = turn->session->client.ip;
 	char text[40];
@@ -186,7 +46,7 @@ static void add_number(struct turn *turn, bool address)
 	add(turn->out, text, (size_t)len);
 }
 
-static void say(struct turn *turn, const char *text)
+void mw_say(struct mw_turn *turn, const char *text)
 {
 	for (;;) {
 		const char *dollar = strchrnul(text, '$');
@@ -206,6 +66,9 @@ static void say(struct turn *turn, const char *text)
 		case 'i':
 			add_number(turn, true);
 			break;
+		case '0':
+			add(turn->out, "", 1);
+			break;
 		default:
 			add_number(turn, false);
 		}
@@ -213,10 +76,10 @@ static void say(struct turn *turn, const char *text)
 	}
 }
 
-static void turn_init(struct turn *turn, const struct mw_smtp *smtp, struct mw_session *session,
+static void turn_init(struct mw_turn *turn, const struct mw_smtp *smtp, struct mw_session *session,
 		      struct mw_out *out, uint64_t now_ms)
 {
-	*turn = (struct turn){
+	*turn = (struct mw_turn){
 		.smtp = smtp, .session = session, .out = out, .argument = "", .now_ms = now_ms
 	};
 	turn->host = &smtp->world->hosts[session->client.host];
@@ -224,33 +87,69 @@ static void turn_init(struct turn *turn, const struct mw_smtp *smtp, struct mw_s
 	turn->server = &mw_behaviours[turn->operator_->behaviour];
 }
 
-static enum mw_next refuse(struct turn *turn, const char *text)
+static enum mw_next refuse(struct mw_turn *turn, const char *text)
 {
 	turn->session->errors++;
-	say(turn, text);
+	mw_say(turn, text);
+	return MW_GO_ON;
+}
+
+static enum mw_next greet(struct mw_turn *turn)
+{
+	const struct mw_behaviour *server = turn->server;
+	enum mw_next next = mw_hostile_turn(turn, MW_AT_GREETING);
+
+	if (next != MW_GO_ON)
+		return next;
+	if (turn->host->greets_421) {
+		mw_say(turn, "421 4.3.2 $h Service not available, try the next MX\r\n");
+		return MW_CLOSE;
+	}
+	if (server->server & MW_GREETS_554) {
+		mw_say(turn, "554 $h no SMTP service here\r\n");
+		return MW_CLOSE;
+	}
+	if (server->server & MW_GREETS_521) {
+		mw_say(turn, "521 $h does not accept mail\r\n");
+		return MW_CLOSE;
+	}
+	if ((server->server & MW_EXIM_SLOTS) &&
+	    turn->smtp->stats->open_by_host[turn->session->client.host] > MW_EXIM_CONNECTIONS) {
+		mw_say(turn,
+		       "421 Too many concurrent SMTP connections; please try again later.\r\n");
+		return MW_CLOSE;
+	}
+	mw_say(turn, MW_WORDS(turn->operator_->voice, greeting));
 	return MW_GO_ON;
 }
 
 enum mw_next mw_smtp_start(const struct mw_smtp *smtp, struct mw_session *session, uint32_t host,
-			   uint32_t source, struct mw_out *out)
+			   uint32_t source, struct mw_out *out, uint32_t *ret_delay_ms)
 {
 	struct mw_stats *stats = smtp->stats;
-	struct turn turn;
+	struct mw_turn turn;
 	struct mw_entry *entry = mw_table_put(&stats->by_source, (uint64_t)source + 1);
+	const struct mw_behaviour *server;
 
 	*session = (struct mw_session){ .client = { .ip = source, .host = host } };
 	turn_init(&turn, smtp, session, out, 0);
+	server = turn.server;
 	entry->a++;
 	stats->sessions++;
 	stats->by_host[host]++;
+	stats->open_by_host[host]++;
 	if (++stats->sessions_open > stats->sessions_open_most)
 		stats->sessions_open_most = stats->sessions_open;
-	if (turn.host->greets_421) {
-		say(&turn, "421 4.3.2 $h Service not available, try the next MX\r\n");
-		return MW_CLOSE;
-	}
-	say(&turn, PHRASE(turn.operator_->voice, greeting));
-	return MW_GO_ON;
+	if (server->server & MW_ONCE)
+		session->ordinal = mw_memory_ordinal(smtp->memory, &session->client);
+	if (server->tls)
+		session->tls_fault =
+		    server->tls_faults
+			? (enum mw_tls_fault)(server->tls_fault +
+					      turn.operator_->variant % server->tls_faults)
+			: server->tls_fault;
+	*ret_delay_ms = server->greeting_delay_ms;
+	return greet(&turn);
 }
 
 void mw_smtp_end(const struct mw_smtp *smtp, struct mw_session *session, uint64_t now_ms)
@@ -260,6 +159,7 @@ void mw_smtp_end(const struct mw_smtp *smtp, struct mw_session *session, uint64_
 
 	smtp->stats->by_recipients[n]++;
 	smtp->stats->sessions_open--;
+	smtp->stats->open_by_host[session->client.host]--;
 	mw_table_put(&smtp->stats->by_source, (uint64_t)session->client.ip + 1)->b +=
 	    session->recipients;
 	if (session->screened)
@@ -267,7 +167,7 @@ void mw_smtp_end(const struct mw_smtp *smtp, struct mw_session *session, uint64_
 }
 
 /* The path between < and >, with its parameters left off. False: there is none. */
-static bool take_path(struct turn *turn, const char *line, size_t len)
+static bool take_path(struct mw_turn *turn, const char *line, size_t len)
 {
 	const char *open = memchr(line, '<', len), *close;
 
@@ -299,70 +199,111 @@ static uint64_t fold_sender(const char *sender, size_t len)
 	return mw_hash_fold(folded, n, 0);
 }
 
-static enum mw_next hello(struct turn *turn, const char *line, size_t len, bool extended)
+static enum mw_next hello(struct mw_turn *turn, const char *line, size_t len, bool extended)
 {
-	const char *text;
+	const struct mw_behaviour *server = turn->server;
+	struct mw_session *session = turn->session;
+	enum mw_voice voice = turn->operator_->voice;
+	enum mw_next next;
 
-	if (extended && (turn->server->server & MW_HELO_ONLY))
-		return refuse(turn, PHRASE(turn->operator_->voice, unknown));
+	if (extended && (server->server & MW_HELO_ONLY))
+		return refuse(turn, MW_WORDS(voice, unknown));
 	if (len < 6)
 		return refuse(turn, "501 5.5.4 Syntax: EHLO hostname\r\n");
-	turn->session->hello = true;
-	turn->session->extended = extended;
-	turn->session->mail = false;
-	turn->session->client.helo = mw_hash_fold(line + 5, len - 5, 0);
-	text = !extended				 ? PHRASE(turn->operator_->voice, helo)
-	       : turn->server->server & MW_NO_PIPELINING ? PHRASE(turn->operator_->voice, plain)
-							 : PHRASE(turn->operator_->voice, hello);
-	say(turn, text);
+	next = mw_hostile_turn(turn, MW_AT_EHLO);
+	if (next != MW_GO_ON)
+		return next;
+	session->hello = true;
+	session->extended = extended;
+	session->mail = false;
+	session->client.helo = mw_hash_fold(line + 5, len - 5, 0);
+	if (!extended) {
+		mw_say(turn, MW_WORDS(voice, helo));
+		return MW_GO_ON;
+	}
+	mw_say(turn,
+	       server->server & MW_NO_PIPELINING ? MW_WORDS(voice, plain) : MW_WORDS(voice, hello));
+	if (server->tls && !session->tls)
+		mw_say(turn, "250-STARTTLS\r\n");
+	if (server->server & MW_SMTPUTF8)
+		mw_say(turn, "250-SMTPUTF8\r\n");
+	mw_say(turn, MW_WORDS(voice, last));
 	return MW_GO_ON;
 }
 
-static enum mw_next mail(struct turn *turn, const char *line, size_t len)
+static enum mw_next starttls(struct mw_turn *turn)
 {
 	struct mw_session *session = turn->session;
+
+	turn->smtp->stats->starttls++;
+	if (!turn->server->tls || session->tls)
+		return refuse(turn, MW_WORDS(turn->operator_->voice, unknown));
+	if (!session->hello)
+		return refuse(turn, "503 5.5.1 Error: send HELO/EHLO first\r\n");
+	if (session->tls_fault == MW_TLS_UNAVAILABLE) {
+		mw_say(turn, "454 4.7.0 TLS not available due to local problem\r\n");
+		return MW_GO_ON;
+	}
+	mw_say(turn, "220 2.0.0 Ready to start TLS\r\n");
+	if (session->tls_fault == MW_TLS_HANGS_UP)
+		return MW_CLOSE;
+	if (session->tls_fault == MW_TLS_INJECTED)
+		mw_say(turn, "250-$h\r\n250 PIPELINING\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n");
+	/* RFC 3207, 4.2: all begins anew. */
+	session->tls = true;
+	session->hello = session->mail = false;
+	return MW_START_TLS;
+}
+
+static enum mw_next mail(struct mw_turn *turn, const char *line, size_t len)
+{
+	struct mw_session *session = turn->session;
+	enum mw_next next;
 
 	turn->smtp->stats->mail++;
 	if (!session->hello)
 		return refuse(turn, "503 5.5.1 Error: send HELO/EHLO first\r\n");
 	if (session->mail)
 		return refuse(turn, "503 5.5.1 Error: nested MAIL command\r\n");
+	if (turn->server->tls == MW_TLS_REQUIRED && !session->tls)
+		return refuse(turn, "530 5.7.0 Must issue a STARTTLS command first\r\n");
 	if (!take_path(turn, line, len))
 		return refuse(turn, "501 5.5.4 Syntax: MAIL FROM:<address>\r\n");
+	next = mw_hostile_turn(turn, MW_AT_MAIL);
+	if (next != MW_GO_ON)
+		return next;
 	if (turn->server->everybody && turn->server->answer == MW_AUTH_REQUIRED &&
 	    !turn->operator_->variant)
-		return refuse(turn, PHRASE(turn->operator_->voice, answers[MW_AUTH_REQUIRED]));
+		return refuse(turn, MW_WORDS(turn->operator_->voice, answers[MW_AUTH_REQUIRED]));
 	session->mail = true;
+	session->transaction = 0;
+	session->utf8 = memmem(line, len, "SMTPUTF8", 8) != NULL;
 	session->client.sender = mw_hash_fold(turn->argument, turn->argument_len, 0);
 	session->client.sender_key = fold_sender(turn->argument, turn->argument_len);
-	say(turn, PHRASE(turn->operator_->voice, mail));
+	mw_say(turn, MW_WORDS(turn->operator_->voice, mail));
 	return MW_GO_ON;
 }
 
-static enum mw_next turned_away(struct turn *turn)
+static enum mw_next turned_away(struct mw_turn *turn)
 {
 	struct mw_session *session = turn->session;
+	const char *words = mw_memory_words(turn->server->greylist);
 
 	turn->smtp->stats->greylisted++;
 	turn->smtp->stats->temporary++;
-	switch (turn->server->greylist) {
-	case MW_GREY_POSTSCREEN:
-		session->screened = true;
-		say(turn, "450 4.3.2 Service currently unavailable\r\n");
-		break;
-	case MW_GREY_MILTER:
-		say(turn, "451 4.7.1 Greylisting in action, please come back later\r\n");
-		break;
-	default:
-		refuse(turn, "450 4.2.0 <$a>: Recipient address rejected: Greylisted, "
-			     "see http://postgrey.schweikert.ch/help/dom.html\r\n");
-	}
+	session->screened |= turn->server->greylist == MW_GREY_POSTSCREEN;
+	/* A milter's and a policy server's refusal are errors to Postfix, postscreen's is not. */
+	if (turn->server->greylist == MW_GREY_POSTSCREEN ||
+	    turn->server->greylist == MW_GREY_MILTER)
+		mw_say(turn, words);
+	else
+		refuse(turn, words);
 	return MW_GO_ON;
 }
 
-static enum mw_next answer(struct turn *turn, enum mw_answer what)
+static enum mw_next answer(struct mw_turn *turn, enum mw_answer what)
 {
-	const char *text = PHRASE(turn->operator_->voice, answers[what]);
+	const char *text = MW_WORDS(turn->operator_->voice, answers[what]);
 	struct mw_stats *stats = turn->smtp->stats;
 
 	turn->session->answered++;
@@ -374,25 +315,67 @@ static enum mw_next answer(struct turn *turn, enum mw_answer what)
 		stats->refused++;
 	if (text[0] != '2')
 		turn->session->errors++;
-	say(turn, text);
+	mw_say(turn, text);
 	return MW_GO_ON;
 }
 
-static enum mw_next throttle(struct turn *turn)
+static enum mw_next throttle(struct mw_turn *turn)
 {
 	turn->smtp->stats->throttled++;
 	turn->smtp->stats->temporary++;
 	if (turn->operator_->variant) {
-		say(turn, "451 4.7.1 Too many recipients from [$i], rate limit exceeded, try again "
-			  "later\r\n");
+		mw_say(turn,
+		       "451 4.7.1 Too many recipients from [$i], rate limit exceeded, try again "
+		       "later\r\n");
 		return MW_GO_ON;
 	}
-	say(turn, "421 4.7.0 [$i] Too many recipients from your address, rate limited, try again "
-		  "later\r\n");
+	mw_say(turn,
+	       "421 4.7.0 [$i] Too many recipients from your address, rate limited, try again "
+	       "later\r\n");
 	return MW_CLOSE;
 }
 
-static enum mw_next rcpt(struct turn *turn, const char *line, size_t len)
+/* What a server says that has begun to starve us. */
+static enum mw_next starve(struct mw_turn *turn)
+{
+	enum mw_voice voice = turn->operator_->voice;
+
+	turn->smtp->stats->starved++;
+	turn->session->errors++;
+	switch (turn->operator_->variant) {
+	case 0:
+		mw_say(turn, MW_WORDS(voice, answers[MW_CANNOT_VERIFY]));
+		return MW_GO_ON;
+	case 1:
+		mw_say(turn, "421 4.7.0 [$i] Try again later, closing connection\r\n");
+		return MW_CLOSE;
+	case 2:
+		mw_say(turn, "503 5.5.1 Bad sequence of commands\r\n");
+		return MW_GO_ON;
+	case 3:
+		mw_say(turn, MW_WORDS(voice, answers[MW_AUTH_REQUIRED]));
+		return MW_GO_ON;
+	default:
+		mw_say(turn, MW_WORDS(voice, answers[MW_REFUSE_ALL]));
+		return MW_GO_ON;
+	}
+}
+
+static uint32_t recipients_max(const struct mw_turn *turn)
+{
+	return turn->server->recipients_max ? turn->server->recipients_max
+					    : MW_WORDS(turn->operator_->voice, recipients_max);
+}
+
+static bool beyond_ascii(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)text[i] >= 0x80)
+			return true;
+	return false;
+}
+
+static enum mw_next rcpt(struct mw_turn *turn, const char *line, size_t len)
 {
 	struct mw_session *session = turn->session;
 	const struct mw_world *world = turn->smtp->world;
@@ -402,6 +385,7 @@ static enum mw_next rcpt(struct turn *turn, const char *line, size_t len)
 	size_t local_len;
 	uint32_t domain;
 	enum mw_answer what;
+	enum mw_next next;
 
 	stats->rcpt++;
 	session->recipients++;
@@ -410,25 +394,44 @@ static enum mw_next rcpt(struct turn *turn, const char *line, size_t len)
 	if (!take_path(turn, line, len) ||
 	    !(at = memrchr(turn->argument, '@', turn->argument_len)) || at == turn->argument)
 		return refuse(turn, "501 5.1.3 Bad recipient address syntax\r\n");
+	next = mw_hostile_turn(turn, MW_AT_RCPT);
+	if (next != MW_GO_ON)
+		return next;
+	turn->delay_ms = turn->server->rcpt_delay_ms;
 	local_len = (size_t)(at - turn->argument);
+	if (beyond_ascii(turn->argument, turn->argument_len) &&
+	    !(session->utf8 && (turn->server->server & MW_SMTPUTF8)))
+		return refuse(turn, "553 5.6.7 Non-ASCII address needs SMTPUTF8\r\n");
 	domain = mw_world_find_domain(world, at + 1, turn->argument_len - local_len - 1);
 	if (domain == MW_NONE || world->domains[domain].operator_ != turn->host->operator_) {
 		stats->relay_denied++;
 		return refuse(turn, "554 5.7.1 <$a>: Relay access denied\r\n");
 	}
+	if (turn->server->server & MW_NO_RELAY)
+		return refuse(turn, "554 5.7.1 <$a>: Relay access denied\r\n");
+	if (session->transaction >= recipients_max(turn)) {
+		stats->too_many++;
+		mw_say(turn, MW_WORDS(turn->operator_->voice, too_many));
+		return MW_GO_ON;
+	}
+	session->transaction++;
 	lives = &mw_behaviours[world->domains[domain].behaviour];
 	if ((turn->server->server & MW_MID_421) && session->recipients > MW_MID_421_AFTER) {
 		stats->cut_by_421++;
-		say(turn, "421 4.3.2 $h Service shutting down, closing transmission channel\r\n");
+		mw_say(turn,
+		       "421 4.3.2 $h Service shutting down, closing transmission channel\r\n");
 		return MW_CLOSE;
 	}
 	if ((turn->server->server & MW_ONE_RECIPIENT) && session->answered) {
-		say(turn, "452 4.5.3 Too many recipients\r\n");
+		mw_say(turn, "452 4.5.3 Too many recipients\r\n");
 		return MW_GO_ON;
 	}
 	if ((turn->server->server & MW_THROTTLE) &&
 	    !mw_memory_throttle(turn->smtp->memory, &session->client, turn->now_ms))
 		return throttle(turn);
+	if ((turn->server->server & MW_STARVES) &&
+	    mw_memory_starves(turn->smtp->memory, &session->client, turn->now_ms))
+		return starve(turn);
 	if (turn->server->greylist &&
 	    !mw_memory_greylist(turn->smtp->memory, turn->server->greylist, &session->client,
 				mw_hash_fold(turn->argument, local_len, domain), turn->now_ms))
@@ -441,7 +444,7 @@ static enum mw_next rcpt(struct turn *turn, const char *line, size_t len)
 	return answer(turn, what);
 }
 
-static enum mw_next no_message(struct turn *turn, uint64_t *counter)
+static enum mw_next no_message(struct mw_turn *turn, uint64_t *counter)
 {
 	++*counter;
 	return refuse(turn, "554 5.5.1 Error: no message is taken here\r\n");
@@ -453,7 +456,27 @@ static bool is(const char *line, size_t len, const char *verb)
 	       (len == 4 || line[4] == ' ' || line[4] == ':');
 }
 
-static enum mw_next dispatch(struct turn *turn, const char *line, size_t len)
+/* Exim's smtp_accept_max_nonmail and smtp_max_unknown_commands. */
+static enum mw_next idle_command(struct mw_turn *turn)
+{
+	if (turn->operator_->voice != MW_EXIM || ++turn->session->idle_commands <= EXIM_NONMAIL_MAX)
+		return MW_GO_ON;
+	mw_say(turn, "554 Too many nonmail commands\r\n");
+	return MW_CLOSE;
+}
+
+static enum mw_next unknown_command(struct mw_turn *turn)
+{
+	turn->smtp->stats->unknown_commands++;
+	if (turn->operator_->voice == MW_EXIM &&
+	    ++turn->session->unknown_commands >= EXIM_UNKNOWN_MAX) {
+		mw_say(turn, "500 Too many unrecognized commands\r\n");
+		return MW_CLOSE;
+	}
+	return refuse(turn, MW_WORDS(turn->operator_->voice, unknown));
+}
+
+static enum mw_next dispatch(struct mw_turn *turn, const char *line, size_t len)
 {
 	struct mw_stats *stats = turn->smtp->stats;
 
@@ -465,15 +488,20 @@ static enum mw_next dispatch(struct turn *turn, const char *line, size_t len)
 		return hello(turn, line, len, true);
 	if (is(line, len, "HELO"))
 		return hello(turn, line, len, false);
+	if (len == 8 && !strncasecmp(line, "STARTTLS", 8))
+		return starttls(turn);
 	if (is(line, len, "QUIT")) {
 		stats->sessions_quit++;
-		say(turn, PHRASE(turn->operator_->voice, bye));
+		turn->session->quit = true;
+		mw_say(turn, MW_WORDS(turn->operator_->voice, bye));
 		return MW_CLOSE;
 	}
 	if (is(line, len, "RSET") || is(line, len, "NOOP")) {
+		if (idle_command(turn) == MW_CLOSE)
+			return MW_CLOSE;
 		if (line[0] == 'R' || line[0] == 'r')
 			turn->session->mail = false;
-		say(turn, "250 2.0.0 Ok\r\n");
+		mw_say(turn, MW_WORDS(turn->operator_->voice, ok));
 		return MW_GO_ON;
 	}
 	if (is(line, len, "DATA"))
@@ -484,37 +512,68 @@ static enum mw_next dispatch(struct turn *turn, const char *line, size_t len)
 		stats->vrfy++;
 		return refuse(turn, "502 5.5.1 VRFY command is disabled\r\n");
 	}
-	stats->unknown_commands++;
-	return refuse(turn, PHRASE(turn->operator_->voice, unknown));
+	return unknown_command(turn);
+}
+
+/* Commands before their turn. */
+static enum mw_next out_of_step(struct mw_turn *turn)
+{
+	if (turn->server->server & MW_LIES_PIPELINING)
+		turn->smtp->stats->pipelining_lies++;
+	else
+		turn->smtp->stats->too_early++;
+	mw_say(turn, "554 5.5.0 Error: SMTP protocol synchronization\r\n");
+	return MW_CLOSE;
+}
+
+/* smtpd_soft_error_limit, smtpd_error_sleep_time, smtpd_hard_error_limit */
+static enum mw_next postfix_errors(struct mw_turn *turn)
+{
+	uint16_t most = turn->server->errors_max ? turn->server->errors_max : POSTFIX_HARD_ERRORS;
+
+	if (turn->session->errors >= POSTFIX_SOFT_ERRORS) {
+		turn->smtp->stats->slowed_replies++;
+		turn->delay_ms = POSTFIX_ERROR_DELAY_MS;
+	}
+	if (turn->session->errors < most)
+		return MW_GO_ON;
+	mw_say(turn, "421 4.7.0 $h Error: too many errors\r\n");
+	return MW_CLOSE;
+}
+
+/* TarpitInterval and MaxProtocolErrors of a receive connector. */
+static enum mw_next exchange_errors(struct mw_turn *turn, uint16_t errors_before, bool recipient)
+{
+	if (turn->session->errors == errors_before)
+		return MW_GO_ON;
+	turn->smtp->stats->slowed_replies++;
+	turn->delay_ms = EXCHANGE_ERROR_DELAY_MS;
+	if (recipient || ++turn->session->protocol_errors < EXCHANGE_PROTOCOL_ERRORS)
+		return MW_GO_ON;
+	mw_say(turn,
+	       "421 4.7.0 Too many errors on this connection, closing transmission channel\r\n");
+	return MW_CLOSE;
 }
 
 enum mw_next mw_smtp_line(const struct mw_smtp *smtp, struct mw_session *session, const char *line,
 			  size_t len, bool more, uint64_t now_ms, struct mw_out *out,
 			  uint32_t *ret_delay_ms)
 {
-	struct turn turn;
+	uint16_t errors = session->errors;
+	struct mw_turn turn;
 	enum mw_next next;
 
 	*ret_delay_ms = 0;
 	turn_init(&turn, smtp, session, out, now_ms);
-	if (more && (turn.server->server & MW_NO_PIPELINING)) {
-		smtp->stats->too_early++;
-		say(&turn, "554 5.5.0 Error: SMTP protocol synchronization\r\n");
-		return MW_CLOSE;
-	}
+	if (more && (turn.server->server & (MW_NO_PIPELINING | MW_LIES_PIPELINING)))
+		return out_of_step(&turn);
+	turn.delay_ms = 0;
 	next = dispatch(&turn, line, len);
-	if (next != MW_CLOSE)
-		*ret_delay_ms = smtp->world->reply_delay_ms;
-	if (next == MW_CLOSE || turn.operator_->voice != MW_POSTFIX)
-		return next;
-	/* smtpd_soft_error_limit, smtpd_error_sleep_time, smtpd_hard_error_limit */
-	if (session->errors >= POSTFIX_SOFT_ERRORS) {
-		smtp->stats->slowed_replies++;
-		*ret_delay_ms = POSTFIX_ERROR_DELAY_MS;
-	}
-	if (session->errors >= POSTFIX_HARD_ERRORS) {
-		say(&turn, "421 4.7.0 $h Error: too many errors\r\n");
-		return MW_CLOSE;
-	}
+	if (next == MW_GO_ON && turn.operator_->voice == MW_POSTFIX)
+		next = postfix_errors(&turn);
+	if (next == MW_GO_ON && (turn.server->server & MW_EXCHANGE_TARPIT))
+		next = exchange_errors(&turn, errors, is(line, len, "RCPT"));
+	if (next == MW_GO_ON || turn.delay_ms)
+		*ret_delay_ms = turn.delay_ms ? turn.delay_ms : smtp->world->reply_delay_ms;
 	return next;
 }

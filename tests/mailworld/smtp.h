@@ -29,18 +29,34 @@ struct mw_smtp {
 
 struct mw_session {
 	struct mw_client client;
-	uint16_t recipients; /* RCPT commands seen */
-	uint16_t answered;   /* of them, with an answer about the mailbox */
-	uint16_t errors;     /* as Postfix counts them */
-	bool hello, mail, extended;
+	uint16_t recipients;			 /* RCPT commands seen */
+	uint16_t answered;			 /* of them, with an answer about the mailbox */
+	uint16_t errors;			 /* as Postfix counts them */
+	uint16_t transaction;			 /* recipients of it so far */
+	uint8_t idle_commands, unknown_commands; /* as Exim counts them */
+	uint8_t protocol_errors;		 /* as Exchange does */
+	enum mw_tls_fault tls_fault;
+	uint32_t ordinal; /* which session of this client it is, where that matters */
+	bool hello, mail, extended, utf8, tls, quit;
 	bool screened; /* postscreen turned a recipient away here */
 };
 
-enum mw_next { MW_GO_ON = 1, MW_CLOSE };
+/* What becomes of the connection once the output is sent. */
+enum mw_next {
+	MW_GO_ON = 1,
+	MW_CLOSE,
+	MW_RESET,
+	MW_HALF_CLOSE,
+	MW_MUTE,	/* nothing more is ever said, all is read */
+	MW_TRICKLE,	/* the output goes out an octet a second, its last one for ever */
+	MW_FLOOD_LINE,	/* octets without a line's end, for ever */
+	MW_FLOOD_LINES, /* lines of one reply, for ever */
+	MW_START_TLS
+};
 
-/* Writes the greeting. */
+/* Writes the greeting; `*ret_delay_ms` as below. */
 enum mw_next mw_smtp_start(const struct mw_smtp *smtp, struct mw_session *session, uint32_t host,
-			   uint32_t source, struct mw_out *out);
+			   uint32_t source, struct mw_out *out, uint32_t *ret_delay_ms);
 /*
  * One command without its line end. `more`: further octets had already arrived behind it.
  * `*ret_delay_ms` not 0: the reply that was just added to `out` may leave no sooner than that, and

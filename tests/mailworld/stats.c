@@ -35,11 +35,21 @@ static const struct {
 	COUNTER(greylisted),
 	COUNTER(greylist_passed),
 	COUNTER(retries),
+	COUNTER(greylist_early),
+	COUNTER(greylist_restarts),
 	COUNTER(throttled),
 	COUNTER(too_early),
 	COUNTER(cut_by_421),
 	COUNTER(slowed_replies),
 	COUNTER(relay_denied),
+	COUNTER(trapped),
+	COUNTER(hostile),
+	COUNTER(starved),
+	COUNTER(too_many),
+	COUNTER(pipelining_lies),
+	COUNTER(starttls),
+	COUNTER(tls_sessions),
+	COUNTER(plain_after_starttls),
 	COUNTER(unknown_commands),
 	COUNTER(dns_udp),
 	COUNTER(dns_tcp),
@@ -53,12 +63,15 @@ void mw_stats_init(struct mw_stats *stats, const struct mw_world *world)
 {
 	*stats = (struct mw_stats){ .started_us = rc_clock_mono_us() };
 	stats->by_host = mw_alloc(world->host_count, sizeof(*stats->by_host));
+	stats->open_by_host = mw_alloc(world->host_count, sizeof(*stats->open_by_host));
 }
 
 void mw_stats_done(struct mw_stats *stats)
 {
 	free(stats->by_host);
+	free(stats->open_by_host);
 	mw_table_done(&stats->by_source);
+	mw_table_done(&stats->asked_dns);
 }
 
 static const char *ip_text(uint32_t ip, char ret_text[16])

@@ -18,7 +18,8 @@ enum { MW_NAME_MAX = 253, MW_NONE = UINT32_MAX };
 /* A host with one address. Those of an operator follow each other. */
 struct mw_host {
 	const char *name;
-	uint32_t ip; /* host order */
+	uint32_t ip;	    /* host order */
+	const uint8_t *ip6; /* instead; NULL: none */
 	uint32_t operator_;
 	uint16_t preference;
 	uint8_t name_len;
@@ -35,6 +36,7 @@ struct mw_operator {
 
 struct mw_domain {
 	const char *name;   /* lower case */
+	const char *shown;  /* as the list spells it; NULL: by its name */
 	uint32_t operator_; /* MW_NONE: no server */
 	uint8_t name_len;
 	uint8_t behaviour;

@@ -52,7 +52,7 @@ static void own_operator(struct reader *reader)
 						  reader->variant);
 }
 
-/* "PREFERENCE HOST [ADDRESS|dead]" */
+/* "PREFERENCE HOST [ADDRESS|dead]"; at an IPv6 address nobody listens. */
 static enum rc_status add_mx(struct reader *reader, char *value)
 {
 	char *rest = NULL, *end;
@@ -62,14 +62,16 @@ static enum rc_status add_mx(struct reader *reader, char *value)
 	const struct mw_behaviour *behaviour = &mw_behaviours[reader->behaviour];
 	bool dead = (behaviour->server & MW_DEAD) || (where && !strcmp(where, "dead"));
 	struct in_addr address = { 0 };
+	uint8_t address6[16];
+	bool six = where && inet_pton(AF_INET6, where, address6) == 1;
 	uint32_t host;
 
 	if (!preference || !name || strtoul(preference, &end, 10) > UINT16_MAX || *end)
 		return wrong(reader, "mx takes PREFERENCE HOST [ADDRESS|dead], not", value);
 	if (reader->index != MW_NONE)
 		return wrong(reader, "mx comes before the mailboxes:", name);
-	if (where && strcmp(where, "dead") != 0 && inet_pton(AF_INET, where, &address) != 1)
-		return wrong(reader, "no IPv4 address:", where);
+	if (where && !six && strcmp(where, "dead") != 0 && inet_pton(AF_INET, where, &address) != 1)
+		return wrong(reader, "no IP address:", where);
 	host = mw_world_find_host(reader->world, name, strlen(name));
 	if (host != MW_NONE) {
 		/* A host of an earlier section: the domain moves in with its operator. */
@@ -82,13 +84,17 @@ static enum rc_status add_mx(struct reader *reader, char *value)
 	own_operator(reader);
 	if (reader->operator_ != reader->world->operator_count - 1)
 		return wrong(reader, "a new host cannot join servers of an earlier section:", name);
-	dead = dead || ((behaviour->server & MW_DEAD_FIRST) &&
-			!reader->world->operators[reader->operator_].hosts);
+	dead = dead || six || behaviour->dns == MW_DNS_PRIVATE ||
+	       (((behaviour->server & MW_DEAD_FIRST) || behaviour->dns == MW_DNS_PRIVATE_FIRST) &&
+		!reader->world->operators[reader->operator_].hosts);
 	host = mw_world_add_host(reader->world, name, strlen(name),
 				 (uint16_t)strtoul(preference, NULL, 10), ntohl(address.s_addr),
-				 !dead && behaviour->dns != MW_DNS_PRIVATE);
+				 !dead);
 	if (host == MW_NONE)
 		return wrong(reader, "no host name:", name);
+	if (six)
+		reader->world->hosts[host].ip6 = (const uint8_t *)mw_world_string(
+		    reader->world, (const char *)address6, sizeof(address6));
 	reader->world->hosts[host].greets_421 =
 	    (behaviour->server & MW_FIRST_421) &&
 	    reader->world->operators[reader->operator_].hosts == 1;
@@ -179,7 +185,7 @@ static enum rc_status set_value(struct reader *reader, const char *name, char *v
 	if (reader->operator_ != MW_NONE || reader->index != MW_NONE)
 		return wrong(reader, "comes before mx and mailboxes:", name);
 	if (!strcmp(name, "variant")) {
-		reader->variant = (uint8_t)(strtoul(value, NULL, 10) & 1);
+		reader->variant = (uint8_t)(strtoul(value, NULL, 10) & 15);
 		return RC_OK;
 	}
 	if (strcmp(name, "behaviour") != 0)
