@@ -67,73 +67,7 @@ static void set_state(struct probe *p, int state, uint64_t now_ms)
 	p->entered_ms = now_ms;
 }
 
-/* ---------------------------------------------------------------- recipients */
-
-struct probe_rcpt *rcpt_first(struct probe *p)
-{
-	return p->first == PROBE_NOBODY ? NULL : &p->rcpts[p->first];
-}
-
-void rcpt_set_state(struct probe *p, struct probe_rcpt *r, enum rcpt_state state, uint64_t now_ms)
-{
-	uint16_t at = (uint16_t)(r - p->rcpts);
-
-	assert(state > 0 && state < RCPT_STATES);
-	if (r->state) {
-		p->counts[r->state]--;
-		if (r->state == RCPT_PENDING && p->first == at) {
-			p->first = r->next;
-			if (p->first == PROBE_NOBODY)
-				p->last = PROBE_NOBODY;
-		}
-	}
-	if (state == RCPT_PENDING) {
-		r->next = PROBE_NOBODY;
-		if (p->last == PROBE_NOBODY)
-			p->first = at;
-		else
-			p->rcpts[p->last].next = at;
-		p->last = at;
-	}
-	if (state == RCPT_READY) {
-		r->next = PROBE_NOBODY;
-		if (p->ready_last == PROBE_NOBODY) {
-			p->ready_first = at;
-			p->ready_ms = now_ms;
-		} else {
-			p->rcpts[p->ready_last].next = at;
-		}
-		p->ready_last = at;
-	}
-	p->counts[state]++;
-	r->state = (uint8_t)state;
-}
-
-void rcpt_fail(struct probe *p, struct probe_rcpt *r, Rollcall__Stage stage,
-	       Rollcall__Failure failure, uint64_t now_ms)
-{
-	r->answer.stage = stage;
-	r->answer.failure = failure;
-	r->answer.reply = NULL;
-	r->answer.at_ms = probe_wall(p, now_ms);
-	r->answer.connected = p->opened;
-	r->talk = p->talk;
-	rcpt_set_state(p, r, RCPT_READY, now_ms);
-}
-
 /* ---------------------------------------------------------------- time */
-
-int64_t probe_wall(const struct probe *p, uint64_t now_ms)
-{
-	return p->wall_ms + (int64_t)(now_ms - p->started_ms);
-}
-
-uint64_t probe_after(const struct probe *p, uint32_t wait_s, uint64_t now_ms)
-{
-	uint64_t scale = p->config->time_scale ? p->config->time_scale : 1;
-
-	return now_ms + ((uint64_t)wait_s * 1000 + scale - 1) / scale;
-}
 
 /* The short retry that is due first; UINT64_MAX: none. What follows within a second waits for its
  * company, and is asked with it. */
@@ -300,16 +234,16 @@ static void exhausted(struct probe *p, uint64_t now_ms)
 	Rollcall__Failure cause;
 
 	if (p->why_stage) {
-		probe_round_refused(p, p->why_stage, p->why_reply, p->why_failure, p->why_talk,
-				    now_ms);
+		probe_answer_refused(p, p->why_stage, p->why_reply, p->why_failure, p->why_talk,
+				     now_ms);
 		return;
 	}
 	cause = mx_plan_cause(&p->plan);
-	probe_round_refused(p,
-			    cause == ROLLCALL__FAILURE__FAILURE_LOCAL
-				? ROLLCALL__STAGE__STAGE_CONNECT
-				: ROLLCALL__STAGE__STAGE_DNS,
-			    NULL, cause, NULL, now_ms);
+	probe_answer_refused(p,
+			     cause == ROLLCALL__FAILURE__FAILURE_LOCAL
+				 ? ROLLCALL__STAGE__STAGE_CONNECT
+				 : ROLLCALL__STAGE__STAGE_DNS,
+			     NULL, cause, NULL, now_ms);
 }
 
 /* Decides what comes next. Returns an action, or 0: the state has changed, look again. */
@@ -320,7 +254,7 @@ static int plan(struct probe *p, uint64_t now_ms, struct probe_todo *todo)
 
 	wake(p, now_ms);
 	if (p->no_memory && !p->stopping)
-		probe_round_end(p, now_ms);
+		probe_answer_end(p, now_ms);
 	if (!probe_round_wanted(p)) {
 		set_state(p, !p->stopping && somebody_waits(p) ? RESTING : ENDING, now_ms);
 		return 0;
@@ -331,7 +265,7 @@ static int plan(struct probe *p, uint64_t now_ms, struct probe_todo *todo)
 		return PROBE_RESOLVE;
 	}
 	if (p->connections >= p->rcpt_n + PROBE_CONNECTIONS_SPARE) {
-		probe_round_end(p, now_ms);
+		probe_answer_end(p, now_ms);
 		return 0;
 	}
 	switch (mx_plan_next(&p->plan, &host, &ip)) {
@@ -381,7 +315,9 @@ static int start_talking(struct probe *p, uint64_t now_ms, struct probe_todo *to
 	}
 	todo->host = host;
 	p->connections++;
-	p->offered = p->answered = p->rejected = 0;
+	p->offered = p->answered = p->rejected = p->mail_offered = p->mail_answered = 0;
+	p->resets = 0;
+	p->reset = false;
 	p->connected = p->throttled = p->failed = p->enough = p->utf8 = p->tls_asked = false;
 	p->talk = probe_talk_new(p, host, &todo->ip, now_ms);
 	if (!p->talk) {
@@ -416,7 +352,7 @@ static int talk(struct probe *p, uint64_t now_ms, struct probe_todo *todo)
 	size_t len;
 
 	if (p->no_memory && !p->stopping) {
-		probe_round_end(p, now_ms);
+		probe_answer_end(p, now_ms);
 		smtp_session_quit(&p->session, now_ms);
 	}
 	if (p->tls_asked && !p->stopping)
@@ -520,7 +456,7 @@ uint64_t probe_deadline(const struct probe *p)
 static void wind_up(struct probe *p, uint64_t now_ms)
 {
 	if (!p->stopping)
-		probe_round_end(p, now_ms);
+		probe_answer_end(p, now_ms);
 	switch (p->state) {
 	case TALKING:
 		smtp_session_quit(&p->session, now_ms);
@@ -591,7 +527,7 @@ void probe_on_mx(struct probe *p, const Rollcall__Resolution *resolution, uint64
 	p->resolve_mx = false;
 	set_state(p, PLANNING, now_ms);
 	if (failure)
-		probe_round_refused(p, ROLLCALL__STAGE__STAGE_DNS, NULL, failure, NULL, now_ms);
+		probe_answer_refused(p, ROLLCALL__STAGE__STAGE_DNS, NULL, failure, NULL, now_ms);
 	else if (!mx_plan_fill(&p->plan, resolution->mx, resolution->n_mx, p->shard->mx_host,
 			       p->shard->mx_address, true))
 		p->no_memory = true;
@@ -649,7 +585,7 @@ void probe_on_data(struct probe *p, const char *data, size_t len, uint64_t now_m
 		enum smtp_news news = smtp_session_data(&p->session, data, len, &used, now_ms);
 
 		if (news == SMTP_REPLIED)
-			probe_round_reply(p, now_ms);
+			probe_answer_reply(p, now_ms);
 		else
 			break;
 		data += used;

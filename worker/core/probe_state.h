@@ -1,9 +1,10 @@
 /*
  * probe_state - what a probe is made of; private to probe*.c.
  *
- * probe.c walks from connection to connection, probe_round.c decides what is asked in one and reads
- * the answers, probe_report.c keeps the evidence and makes the parts. Recipients change state in
- * rcpt_set_state() only.
+ * probe.c walks from connection to connection, probe_round.c decides what is asked in one and what
+ * becomes of those without an answer, probe_answer.c reads the answers, probe_control.c keeps the
+ * controls, probe_report.c the evidence and the parts. Recipients change state in rcpt_set_state()
+ * only, which stands in probe_rcpt.c.
  */
 #ifndef WORKER_CORE_PROBE_STATE_H
 #define WORKER_CORE_PROBE_STATE_H
@@ -25,6 +26,7 @@ enum {
 	PROBE_LEAVE_MS = 3000, /* before the end of its life: time for QUIT and the last part */
 	PROBE_PART_MS = 1000,  /* an answer waits no longer for its part */
 	PROBE_REJECTIONS = 9,  /* Postfix makes every reply wait from the 10th on */
+	PROBE_RESETS = 8,      /* RSETs a session: Exim takes 10 commands that are no mail */
 	PROBE_MINUTE = 30, /* recipients, where the budget says nothing; the pacer has the same */
 	PROBE_LOCAL_TRIES = 4, /* short retries of one recipient */
 	PROBE_SMALLER_TRIES =
@@ -138,6 +140,10 @@ struct probe {
 	uint32_t offered;  /* RCPTs sent, the controls' counted */
 	uint32_t answered; /* of them, with a reply that says something */
 	uint32_t rejected;
+	uint32_t mail_offered; /* the same since the last MAIL */
+	uint32_t mail_answered;
+	uint8_t resets;
+	bool reset; /* RSET and a smaller transaction come next */
 	bool connected;
 	bool throttled;
 	bool failed;	/* the connection, or a time limit */
@@ -153,6 +159,9 @@ struct probe {
 	uint8_t cut_short; /* conversations that a 421 ended after some answers */
 	uint16_t connections;
 	uint32_t session_most;	   /* RCPTs a session, as the server would have it; 0: not said */
+	uint32_t mail_most;	   /* RCPTs after one MAIL, likewise */
+	bool no_reset;		   /* RSET did not help */
+	uint32_t clean;		   /* accepted since the last refusal */
 	Rollcall__Stage why_stage; /* of the last address that was left */
 	Rollcall__Failure why_failure;
 	Rollcall__Reply *why_reply;
@@ -177,7 +186,7 @@ struct probe {
 	bool final_sent;
 };
 
-/* probe.c */
+/* probe_rcpt.c */
 void rcpt_set_state(struct probe *probe, struct probe_rcpt *rcpt, enum rcpt_state state,
 		    uint64_t now_ms);
 struct probe_rcpt *rcpt_first(struct probe *probe);
@@ -193,20 +202,44 @@ uint64_t probe_after(const struct probe *probe, uint32_t wait_s, uint64_t now_ms
 bool probe_round_upgrade(struct probe *probe, uint64_t now_ms);
 /* The session stands ready: gives it the next group, or QUIT. */
 void probe_round_plan(struct probe *probe, uint64_t now_ms);
-/* session.reply is the reply to session.replied. */
-void probe_round_reply(struct probe *probe, uint64_t now_ms);
 /* The conversation is over: whoever has no answer goes back in line, or gets what there is. */
 void probe_round_over(struct probe *probe, uint64_t now_ms);
-/* Every pending one is answered with what the servers said to us at `stage`; `reply` NULL:
- * `failure`. */
-void probe_round_refused(struct probe *probe, Rollcall__Stage stage, Rollcall__Reply *reply,
-			 Rollcall__Failure failure, struct probe_talk *talk, uint64_t now_ms);
-/* What is not answered now never will be. */
-void probe_round_end(struct probe *probe, uint64_t now_ms);
 /* Whether somebody is to be asked now. */
 bool probe_round_wanted(const struct probe *probe);
 /* RCPTs that the next session may send. */
 uint32_t probe_round_most(const struct probe *probe);
+
+/* probe_answer.c */
+/* session.reply is the reply to session.replied. */
+void probe_answer_reply(struct probe *probe, uint64_t now_ms);
+/* Every pending one is answered with what the servers said to us at `stage`; `reply` NULL:
+ * `failure`. */
+void probe_answer_refused(struct probe *probe, Rollcall__Stage stage, Rollcall__Reply *reply,
+			  Rollcall__Failure failure, struct probe_talk *talk, uint64_t now_ms);
+/* What is not answered now never will be. */
+void probe_answer_end(struct probe *probe, uint64_t now_ms);
+/* It asks us to slow down, whoever we ask for: the others are better asked later. */
+void probe_answer_back_off(struct probe *probe, uint64_t now_ms);
+void probe_answer_fill(struct probe *probe, struct probe_rcpt *rcpt, Rollcall__Stage stage,
+		       Rollcall__Reply *reply, Rollcall__Failure failure, struct probe_talk *talk,
+		       uint64_t now_ms);
+void probe_answer_classify(const struct probe *probe, Rollcall__Stage stage,
+			   const Rollcall__Reply *reply, struct rc_classification *ret);
+bool probe_answer_throttles(const struct rc_classification *class);
+
+/* probe_control.c */
+/* It is to be asked, unless it was already. */
+void probe_control_want(struct probe *probe, int which);
+/* Its answer is still to come. */
+bool probe_control_open(const struct probe_control *control);
+/* Its word is spoken: those who waited for it may go. */
+void probe_control_settle(struct probe *probe, struct probe_control *control, uint64_t now_ms);
+/* It got no answer, and will not. */
+void probe_control_fail(struct probe *probe, struct probe_control *control, Rollcall__Stage stage,
+			Rollcall__Failure failure, uint64_t now_ms);
+/* Its conversation broke; after the third it has failed. */
+void probe_control_lost(struct probe *probe, struct probe_control *control, Rollcall__Stage stage,
+			Rollcall__Failure failure, uint64_t now_ms);
 
 /* probe_report.c */
 /* The reply in session.reply, kept. NULL: no memory, and no_memory is set. */

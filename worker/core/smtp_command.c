@@ -1,6 +1,8 @@
 /* See smtp_command.h. Grammar: RFC 5321, 4.1.1 and 4.1.2; RFC 6531, 3.3. */
 #include "worker/core/smtp_command.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/arena.h"
@@ -152,8 +154,9 @@ void smtp_command_starttls(struct smtp_command *command)
 	put_text(command, "STARTTLS\r\n");
 }
 
-void smtp_command_mail(struct smtp_command *command, const char *from, bool smtputf8)
+void smtp_command_mail(struct smtp_command *command, const char *from, bool smtputf8, uint32_t size)
 {
+	char param[24];
 	size_t len = strlen(from);
 	const char *at = strrchr(from, '@');
 
@@ -164,7 +167,12 @@ void smtp_command_mail(struct smtp_command *command, const char *from, bool smtp
 	}
 	put_text(command, "MAIL FROM:<");
 	put(command, from, len);
-	put_text(command, smtputf8 ? "> SMTPUTF8\r\n" : ">\r\n");
+	put(command, ">", 1);
+	if (size) {
+		snprintf(param, sizeof(param), " SIZE=%" PRIu32, size);
+		put_text(command, param);
+	}
+	put_text(command, smtputf8 ? " SMTPUTF8\r\n" : "\r\n");
 }
 
 void smtp_command_rcpt(struct smtp_command *command, const void *local, size_t local_len,

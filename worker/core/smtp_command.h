@@ -32,8 +32,10 @@ void smtp_command_clear(struct smtp_command *command);
 void smtp_command_ehlo(struct smtp_command *command, const char *helo);
 void smtp_command_helo(struct smtp_command *command, const char *helo);
 void smtp_command_starttls(struct smtp_command *command);
-/* `from`: an address without angle brackets; empty: the null sender. */
-void smtp_command_mail(struct smtp_command *command, const char *from, bool smtputf8);
+/* `from`: an address without angle brackets; empty: the null sender. `size`: of RFC 1870; 0: none.
+ */
+void smtp_command_mail(struct smtp_command *command, const char *from, bool smtputf8,
+		       uint32_t size);
 /* The local part as octets, quoted where it is a quoted string. */
 void smtp_command_rcpt(struct smtp_command *command, const void *local, size_t local_len,
 		       const char *domain, bool smtputf8);

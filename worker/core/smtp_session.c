@@ -13,12 +13,15 @@ enum {
 	STARTTLS,
 	HANDSHAKE,
 	READY,
+	RSET,
 	MAIL,
 	RCPT,
 	QUIT,
 	OVER,
 	STATES
 };
+
+enum { LETTER = 4096 };
 
 #define LIMIT(member) offsetof(struct probe_limits, member)
 
@@ -39,6 +42,7 @@ static const struct {
 	[HANDSHAKE] = { LIMIT(handshake_ms), "in the TLS handshake",
 			ROLLCALL__STAGE__STAGE_STARTTLS },
 	[READY] = { LIMIT(mail_ms), "between commands", ROLLCALL__STAGE__STAGE_RCPT },
+	[RSET] = { LIMIT(mail_ms), "waiting for the reply to RSET", ROLLCALL__STAGE__STAGE_MAIL },
 	[MAIL] = { LIMIT(mail_ms), "waiting for the reply to MAIL", ROLLCALL__STAGE__STAGE_MAIL },
 	[RCPT] = { LIMIT(rcpt_ms), "waiting for the reply to RCPT", ROLLCALL__STAGE__STAGE_RCPT },
 	[QUIT] = { LIMIT(quit_ms), "waiting for the reply to QUIT", ROLLCALL__STAGE__STAGE_QUIT },
@@ -125,6 +129,13 @@ void smtp_session_connected(struct smtp_session *s, uint64_t now_ms)
 		set_state(s, GREETING, now_ms);
 }
 
+/* RFC 1870, 4: SIZE and the largest message, or 0 for any. */
+static void read_size(struct smtp_session *s, const char *digits, size_t len)
+{
+	for (; len && *digits >= '0' && *digits <= '9' && s->size_most < UINT32_MAX / 100; len--)
+		s->size_most = s->size_most * 10 + (uint32_t)(*digits++ - '0');
+}
+
 /* RFC 5321, 4.1.1.1: ehlo-line = ehlo-keyword *( SP ehlo-param ); the first line is the greeting.
  */
 static void read_extensions(struct smtp_session *s)
@@ -136,20 +147,24 @@ static void read_extensions(struct smtp_session *s)
 		{ "PIPELINING", offsetof(struct smtp_session, pipelining) },
 		{ "SMTPUTF8", offsetof(struct smtp_session, smtputf8) },
 		{ "STARTTLS", offsetof(struct smtp_session, starttls) },
+		{ "ENHANCEDSTATUSCODES", offsetof(struct smtp_session, enhanced) },
+		{ "SIZE", offsetof(struct smtp_session, size) },
 	};
 	const char *line;
 	size_t at = 0, len;
 
-	if (!smtp_reply_line(&s->reply, &at, &line, &len))
-		return;
+	smtp_reply_line(&s->reply, &at, &line, &len);
 	while (smtp_reply_line(&s->reply, &at, &line, &len)) {
-		for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
-			size_t word = strlen(known[i].word);
+		size_t word = 0;
 
-			if (len >= word && strncasecmp(line, known[i].word, word) == 0 &&
-			    (len == word || line[word] == ' ' || line[word] == '\r'))
+		while (word < len && line[word] != ' ' && line[word] != '\r')
+			word++;
+		for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+			if (word == strlen(known[i].word) &&
+			    strncasecmp(line, known[i].word, word) == 0)
 				*(bool *)((char *)s + known[i].offset) = true;
-		}
+		if (word == 4 && strncasecmp(line, "SIZE", 4) == 0 && len > 5)
+			read_size(s, line + 5, len - 5);
 	}
 }
 
@@ -229,6 +244,11 @@ static void step(struct smtp_session *s, uint64_t now_ms)
 		} else {
 			set_state(s, READY, now_ms);
 		}
+		break;
+	case RSET:
+		/* It cannot be refused (RFC 5321, 4.1.1.5); whoever does shows it at MAIL. */
+		s->rset_due = false;
+		set_state(s, s->mail_due ? MAIL : READY, now_ms);
 		break;
 	case MAIL:
 		s->mail_due = false;
@@ -324,7 +344,8 @@ void smtp_session_sealed(struct smtp_session *s, uint64_t now_ms)
 	if (s->state != HANDSHAKE)
 		return;
 	s->tls = true;
-	s->pipelining = s->smtputf8 = s->starttls = s->used_helo = false;
+	s->pipelining = s->smtputf8 = s->starttls = s->enhanced = s->size = s->used_helo = false;
+	s->size_most = 0;
 	say_ehlo(s, now_ms);
 }
 
@@ -348,6 +369,13 @@ bool smtp_session_mailed(const struct smtp_session *s)
 	return s->mail_done;
 }
 
+/* RFC 1870, 6.1: with a size said, a full mailbox may show at RCPT. That of a short letter; none
+ * where the server takes none so large. */
+static uint32_t mail_size(const struct smtp_session *s)
+{
+	return s->size && (s->size_most == 0 || s->size_most >= LETTER) ? LETTER : 0;
+}
+
 /* Begins a group, or goes on with it. */
 static bool open_group(struct smtp_session *s)
 {
@@ -361,11 +389,21 @@ static bool open_group(struct smtp_session *s)
 	return true;
 }
 
+bool smtp_session_reset(struct smtp_session *s)
+{
+	if (!open_group(s))
+		return false;
+	smtp_command_rset(&s->command);
+	s->rset_due = true;
+	s->mail_done = false;
+	return !s->command.failed;
+}
+
 bool smtp_session_mail(struct smtp_session *s, const char *from, bool smtputf8)
 {
 	if (!open_group(s))
 		return false;
-	smtp_command_mail(&s->command, from, smtputf8);
+	smtp_command_mail(&s->command, from, smtputf8, mail_size(s));
 	s->mail_due = true;
 	return !s->command.failed;
 }
@@ -384,7 +422,7 @@ bool smtp_session_rcpt(struct smtp_session *s, const void *local, size_t len, co
 void smtp_session_flush(struct smtp_session *s, uint64_t now_ms)
 {
 	if (s->state == READY && s->unsent)
-		send_now(s, s->mail_due ? MAIL : RCPT, now_ms);
+		send_now(s, s->rset_due ? RSET : s->mail_due ? MAIL : RCPT, now_ms);
 }
 
 void smtp_session_quit(struct smtp_session *s, uint64_t now_ms)

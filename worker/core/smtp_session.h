@@ -44,6 +44,9 @@ struct smtp_session {
 	bool pipelining;
 	bool smtputf8;
 	bool starttls;
+	bool enhanced;		  /* ENHANCEDSTATUSCODES */
+	bool size;		  /* SIZE */
+	uint32_t size_most;	  /* that it says; 0: no limit */
 	bool tls;		  /* from here on what is said is sealed */
 	bool tls_want;		  /* STARTTLS where it is offered */
 	bool tls_must;		  /* and nothing is asked without it */
@@ -51,8 +54,9 @@ struct smtp_session {
 
 	/* private */
 	uint8_t state;
-	bool unsent;   /* a command stands written and was not taken yet */
-	bool tls_due;  /* the handshake is to be started */
+	bool unsent;  /* a command stands written and was not taken yet */
+	bool tls_due; /* the handshake is to be started */
+	bool rset_due;
 	bool mail_due; /* MAIL's reply is still to come */
 	bool mail_done;
 	uint32_t rcpt_due;  /* RCPTs of this group without a reply */
@@ -89,10 +93,11 @@ bool smtp_session_ready(const struct smtp_session *session);
 /* Whether MAIL has been accepted in this session. */
 bool smtp_session_mailed(const struct smtp_session *session);
 /*
- * One group: MAIL (first in a session), then RCPTs; then smtp_session_flush(). With more than one
- * command the server must have said PIPELINING. False: the argument cannot be sent, and is not in
- * the group.
+ * One group: RSET where there was a MAIL before, MAIL, then RCPTs; then smtp_session_flush(). With
+ * more than one command the server must have said PIPELINING. False: the argument cannot be sent,
+ * and is not in the group.
  */
+bool smtp_session_reset(struct smtp_session *session);
 bool smtp_session_mail(struct smtp_session *session, const char *from, bool smtputf8);
 bool smtp_session_rcpt(struct smtp_session *session, const void *local, size_t len,
 		       const char *domain, bool smtputf8);

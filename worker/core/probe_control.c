@@ -1,0 +1,67 @@
+/* See probe_state.h. The two questions that decide what an answer is worth: a local part that
+ * nobody has, and postmaster. */
+#include <string.h>
+
+#include "worker/core/probe_state.h"
+
+bool probe_control_open(const struct probe_control *c)
+{
+	return c->state == CONTROL_WANTED || c->state == CONTROL_OFFERED ||
+	       c->state == CONTROL_WAITING;
+}
+
+/* The control's word is spoken: those who waited for it may go. */
+void probe_control_settle(struct probe *p, struct probe_control *c, uint64_t now_ms)
+{
+	uint8_t which = (uint8_t)(c - p->controls);
+
+	c->state = CONTROL_SETTLED;
+	for (uint16_t i = 0; i < p->rcpt_n && p->counts[RCPT_HELD]; i++)
+		if (p->rcpts[i].state == RCPT_HELD && p->rcpts[i].held_for == which)
+			rcpt_set_state(p, &p->rcpts[i], RCPT_READY, now_ms);
+}
+
+/* It got no answer, and will not. */
+void probe_control_fail(struct probe *p, struct probe_control *c, Rollcall__Stage stage,
+			Rollcall__Failure failure, uint64_t now_ms)
+{
+	/* An earlier answer, before a short retry, says more. */
+	if (c->message.stage == ROLLCALL__STAGE__STAGE_UNSET) {
+		c->message.stage = stage;
+		c->message.failure = failure;
+		c->message.at_ms = probe_wall(p, now_ms);
+	}
+	probe_control_settle(p, c, now_ms);
+}
+
+void probe_control_lost(struct probe *p, struct probe_control *c, Rollcall__Stage stage,
+			Rollcall__Failure failure, uint64_t now_ms)
+{
+	if (c->state != CONTROL_OFFERED && c->state != CONTROL_WANTED)
+		return;
+	c->state = CONTROL_WANTED;
+	if (++c->lost > 2)
+		probe_control_fail(p, c, stage, failure, now_ms);
+}
+
+void probe_control_want(struct probe *p, int which)
+{
+	struct probe_control *c = &p->controls[which];
+
+	if (c->state != CONTROL_UNASKED)
+		return;
+	if (which == CONTROL_POSTMASTER) {
+		c->local_len = (uint8_t)strlen(strcpy(c->local, "postmaster"));
+		c->message.kind = ROLLCALL__CONTROL_KIND__CONTROL_KIND_POSTMASTER;
+	} else {
+		if (p->shard->control_local[0])
+			c->local_len = (uint8_t)strlen(strcpy(c->local, p->shard->control_local));
+		else
+			c->local_len = (uint8_t)control_local(p->seed, p->shard->recipients,
+							      p->shard->n_recipients, c->local);
+		c->message.kind = ROLLCALL__CONTROL_KIND__CONTROL_KIND_RANDOM;
+	}
+	c->message.local.data = (uint8_t *)c->local;
+	c->message.local.len = c->local_len;
+	c->state = CONTROL_WANTED;
+}

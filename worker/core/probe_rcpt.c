@@ -1,0 +1,68 @@
+/* See probe_state.h. Where each recipient stands, and the two lines that they stand in. */
+#include <assert.h>
+
+#include "worker/core/probe_state.h"
+
+struct probe_rcpt *rcpt_first(struct probe *p)
+{
+	return p->first == PROBE_NOBODY ? NULL : &p->rcpts[p->first];
+}
+
+void rcpt_set_state(struct probe *p, struct probe_rcpt *r, enum rcpt_state state, uint64_t now_ms)
+{
+	uint16_t at = (uint16_t)(r - p->rcpts);
+
+	assert(state > 0 && state < RCPT_STATES);
+	if (r->state) {
+		p->counts[r->state]--;
+		if (r->state == RCPT_PENDING && p->first == at) {
+			p->first = r->next;
+			if (p->first == PROBE_NOBODY)
+				p->last = PROBE_NOBODY;
+		}
+	}
+	if (state == RCPT_PENDING) {
+		r->next = PROBE_NOBODY;
+		if (p->last == PROBE_NOBODY)
+			p->first = at;
+		else
+			p->rcpts[p->last].next = at;
+		p->last = at;
+	}
+	if (state == RCPT_READY) {
+		r->next = PROBE_NOBODY;
+		if (p->ready_last == PROBE_NOBODY) {
+			p->ready_first = at;
+			p->ready_ms = now_ms;
+		} else {
+			p->rcpts[p->ready_last].next = at;
+		}
+		p->ready_last = at;
+	}
+	p->counts[state]++;
+	r->state = (uint8_t)state;
+}
+
+void rcpt_fail(struct probe *p, struct probe_rcpt *r, Rollcall__Stage stage,
+	       Rollcall__Failure failure, uint64_t now_ms)
+{
+	r->answer.stage = stage;
+	r->answer.failure = failure;
+	r->answer.reply = NULL;
+	r->answer.at_ms = probe_wall(p, now_ms);
+	r->answer.connected = p->opened;
+	r->talk = p->talk;
+	rcpt_set_state(p, r, RCPT_READY, now_ms);
+}
+
+int64_t probe_wall(const struct probe *p, uint64_t now_ms)
+{
+	return p->wall_ms + (int64_t)(now_ms - p->started_ms);
+}
+
+uint64_t probe_after(const struct probe *p, uint32_t wait_s, uint64_t now_ms)
+{
+	uint64_t scale = p->config->time_scale ? p->config->time_scale : 1;
+
+	return now_ms + ((uint64_t)wait_s * 1000 + scale - 1) / scale;
+}
