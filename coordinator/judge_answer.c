@@ -1,0 +1,221 @@
+/* See judge_parts.h: an answer as a result, or as the next attempt. */
+#include "coordinator/core/plan.h"
+#include "coordinator/core/schedule.h"
+#include "coordinator/judge_parts.h"
+#include "coordinator/store/measured.h"
+#include "coordinator/store/writes.h"
+
+enum {
+	DAY_MS = 86400000,
+	ACCEPTED_COUNTS_S = 30 * 86400,
+	IDLE_FREE = 3, /* times in a row that a row may come back unasked before it waits */
+	IDLE_WAIT_MAX_S = 60
+};
+
+/* A stranger's name for PostgreSQL: printable ASCII or nothing. */
+static const char *clean(const char *text)
+{
+	for (const char *p = text; p && *p; p++)
+		if (*p < 0x20 || *p > 0x7e || p - text > 300)
+			return NULL;
+	return text;
+}
+/* A worker's clock is believed within a day. */
+static int64_t believable(int64_t at_ms, int64_t now_ms)
+{
+	return at_ms > now_ms - DAY_MS && at_ms <= now_ms ? at_ms : now_ms;
+}
+
+static void settle_final(struct judge *j, const struct shard *s, struct row *row,
+			 const Rollcall__Report *report, const Rollcall__Answer *answer,
+			 const Rollcall__Session *session, const struct evidence_domain *evidence,
+			 const struct verdict *v)
+{
+	const struct write_result result = {
+		.job = row->job,
+		.uid = row->uid,
+		.reason = (int)v->reason,
+		.flags = v->flags,
+		.score = v->score,
+		.smtp_code = v->code,
+		.enhanced = v->enhanced,
+		.provider = s->domain->provider ? s->domain->provider->name : NULL,
+		.mx = clean(session ? session->mx_host : evidence->mx_host),
+		.rule = v->rule,
+		.attempts = row->tries + (answer->connected ? 1 : 0),
+		.lane = s->lane,
+		.checked_at_ms = believable(answer->at_ms, j->d->now_ms),
+		.shard = report->shard,
+		.part = report->part,
+		.was_deferred = row->deferred,
+	};
+
+	writes_result(j->d->writes, s->table_set, &result);
+}
+
+int64_t judge_due_ms(const struct judge *j, const struct verdict *v, unsigned attempt,
+		     int64_t first_at_ms, unsigned idle)
+{
+	const struct schedule *schedule = &j->context->schedule;
+	int64_t due_ms =
+	    schedule_due_ms(schedule, v->wait, attempt, v->not_before_s, first_at_ms, j->d->now_ms);
+
+	if (idle > IDLE_FREE) {
+		unsigned shift = idle - IDLE_FREE < 6 ? idle - IDLE_FREE : 6;
+		int64_t wait_s = 1 << shift < IDLE_WAIT_MAX_S ? 1 << shift : IDLE_WAIT_MAX_S;
+
+		due_ms += wait_s * 1000 / (int64_t)schedule->time_scale;
+	}
+	return due_ms;
+}
+
+static void settle_deferred(struct judge *j, const struct shard *s, struct row *row,
+			    const Rollcall__Report *report, const Rollcall__Answer *answer,
+			    const Rollcall__Session *session,
+			    const struct evidence_domain *evidence, const struct verdict *v)
+{
+	bool unasked = v->wait == VERDICT_WAIT_AT_ONCE || v->wait == VERDICT_WAIT_SOON;
+	int64_t at_ms = believable(answer->at_ms, j->d->now_ms);
+	struct write_deferred d = {
+		.job = row->job,
+		.uid = row->uid,
+		.domain_no = s->domain->no,
+		.attempt = v->attempt_spent ? answer->attempt : answer->attempt - 1,
+		/* What was not asked will be, in the same attempt: it counts then. */
+		.tries = row->tries + (answer->connected && v->attempt_spent ? 1 : 0),
+		.reason = (int)v->reason,
+		/* The schedule counts from the first attempt that was one. */
+		.first_at_ms = row->deferred && row->attempt > 0 ? row->first_at_ms : at_ms,
+		.lane = s->lane,
+		.mx_host = clean(session ? session->mx_host : evidence->mx_host),
+		.mx_address = clean(session ? session->mx_address : evidence->mx_address),
+		.need_control = v->need_control,
+		.idle = unasked ? row->idle + 1 : 0,
+		.smtp_code = v->code,
+		.enhanced = v->enhanced,
+		.evidence_shard = report->shard,
+		.evidence_part = report->part,
+	};
+
+	if (d.idle > 1000)
+		d.idle = 1000;
+	d.due_at_ms = judge_due_ms(j, v, answer->attempt, d.first_at_ms, d.idle);
+	if (evidence->control == VERDICT_CONTROL_UNDECIDED && evidence->control_local) {
+		bool plain = true;
+
+		for (size_t i = 0; i < evidence->control_local_len; i++)
+			plain = plain && evidence->control_local[i] > 0x20 &&
+				evidence->control_local[i] < 0x7f;
+		if (plain) {
+			d.control_local = (const char *)evidence->control_local;
+			d.control_local_len = evidence->control_local_len;
+		}
+	}
+	writes_deferred(j->d->writes, &d);
+}
+
+static void remember(struct domain *domain, const struct verdict_input *in, const struct verdict *v)
+{
+	bool refusal = v->final && verdict_is_refusal(v), acceptance = verdict_is_acceptance(in);
+
+	if (v->final && v->reason == RC_REASON_REJECTS_ALL && !domain->rejects_all)
+		domain->rejects_all = domain->changed = true;
+	if (refusal || acceptance)
+		harvest_answer(&domain->harvest, refusal);
+	else if (in->answer.failure == VERDICT_FAILURE_NONE && in->attempt == 1 &&
+		 in->answer.class.category == RC_CATEGORY_GREYLISTED)
+		harvest_greylisted(&domain->harvest);
+	else
+		return;
+	domain->changed = true;
+}
+
+static void settle(struct judge *j, struct shard *s, const Rollcall__Report *report,
+		   const struct evidence_domain *evidence, const Rollcall__Answer *answer,
+		   struct row *row)
+{
+	const Rollcall__Session *session;
+	struct domain *domain = s->domain;
+	const struct known *known = domain->known;
+	struct verdict_input in = { 0 };
+	struct verdict v;
+
+	/* An answer that came by two ways, or of an attempt that another has overtaken. */
+	if (row->has_result || row->settled || answer->attempt == 0 || answer->attempt > 1000)
+		return;
+	if (row->deferred ? row->shard != s->id || answer->attempt != row->attempt + 1
+			  : answer->attempt != 1)
+		return;
+	decide_lists(j->context, domain->name, row->local, row->local_len, &in);
+	in.domain = VERDICT_DOMAIN_MX;
+	in.provider = domain->provider;
+	in.measured = s->measured;
+	in.refusal_confirmed = row->deferred && row->reason == RC_REASON_MX_REFUSES_DOMAIN;
+	in.deferred_for = row->deferred ? (enum rc_reason)row->reason : RC_REASON_UNSET;
+	in.attempt = answer->attempt;
+	in.attempts_max = schedule_attempts(&j->context->schedule);
+	in.domain_rejects_all = domain->rejects_all;
+	if (known->control == VERDICT_CONTROL_REFUSED ||
+	    known->control == VERDICT_CONTROL_ACCEPTED) {
+		int64_t age_ms = j->d->now_ms - known->control_at_ms;
+
+		in.control = (enum verdict_control)known->control;
+		in.control_age_s = age_ms > 0 ? (uint32_t)(age_ms / 1000) : 0;
+		in.control_same_lane = known->control_lane == s->lane;
+	}
+	in.domain_accepted = known->accepted_at_ms > 0 &&
+			     (j->d->now_ms - known->accepted_at_ms) / 1000 < ACCEPTED_COUNTS_S;
+	evidence_fill(j->context->rules, report, evidence, answer, &in);
+	verdict_row(&in, j->context->scores, &v);
+	session = answer->session > 0 && answer->session <= report->n_sessions
+		      ? report->sessions[answer->session - 1]
+		      : NULL;
+	row->settled = true;
+	if (v.final)
+		settle_final(j, s, row, report, answer, session, evidence, &v);
+	else
+		settle_deferred(j, s, row, report, answer, session, evidence, &v);
+	remember(domain, &in, &v);
+}
+
+void judge_answer(struct judge *j, struct shard *s, const Rollcall__Report *report,
+		  const struct evidence_domain *evidence, const Rollcall__Answer *answer)
+{
+	struct row *row = judge_row(j, s->job, (int64_t)answer->uid);
+
+	if (!row || row->uid < s->domain->first_uid ||
+	    row->uid >= s->domain->first_uid + s->domain->n)
+		return;
+	settle(j, s, report, evidence, answer, row);
+	if (row->counted == s ||
+	    (!row->has_result && !row->settled && !(row->deferred && row->shard != s->id)))
+		return;
+	row->counted = s;
+	s->answered++;
+}
+
+void judge_learn(struct judge *j, const struct shard *s, const struct evidence_domain *evidence)
+{
+	int64_t now_ms = j->d->now_ms;
+	struct known *k = s->domain->known;
+
+	if (evidence->control == VERDICT_CONTROL_REFUSED ||
+	    evidence->control == VERDICT_CONTROL_ACCEPTED) {
+		int64_t at_ms = believable(evidence->control_at_ms, now_ms);
+
+		/* Each part of a report says again what it has said of the control. */
+		if (at_ms > k->control_at_ms)
+			measured_control(j->d->measured, s->domain->provider,
+					 evidence->control == VERDICT_CONTROL_ACCEPTED);
+		if (at_ms >= k->control_at_ms) {
+			k->control = (int)evidence->control;
+			k->control_at_ms = at_ms;
+			k->control_lane = s->lane;
+			k->control_new = true;
+		}
+	}
+	if (evidence->accepted) {
+		k->accepted_at_ms = now_ms;
+		k->accepted_new = true;
+	}
+}
