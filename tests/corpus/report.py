@@ -184,11 +184,13 @@ def main():
     required = [half for half in options.require.split(",") if half]
     if set(required) - set(HALVES):
         parser.error(f"--require takes {', '.join(HALVES)}")
-    providers, missed = provider_names(), []
+    providers, missed, replies = provider_names(), [], {}
     for half in HALVES:
         files = read_half(half, providers)
+        replies[half] = {line.reply.lower() for group in files.values() for line in group}
         classify(options.rollcall, [line for group in files.values() for line in group])
         missed += [sentence for sentence in judge(half, files, options.misses) if half in required]
+    print(f"\nin both halves word for word, by two sources: {len(replies['known'] & replies['heldout'])} replies")
     for sentence in missed:
         print(f"MISSED {sentence}")
     return 1 if missed else 0
