@@ -4,7 +4,8 @@
     report.py ROLLCALL [--require HALF[,HALF]] [--misses]
 
 --require: exit status 1 where that half (known, heldout) misses a bar: a reply that is not the recipient's fault, or a full box,
-called invalid; fewer than 97% of the recipient's faults found. --misses lists the replies of the known half that came out otherwise;
+called invalid; fewer than 97% of the recipient's faults found; with heldout also where fewer than half of the replies, or of 400, are held
+out. --misses lists the replies of the known half that came out otherwise;
 those of the held-out half are never shown. A corpus file that is not in order is exit status 2. The format is in README.md.
 """
 import argparse
@@ -22,6 +23,7 @@ CATEGORIES = ("accepted", "forwarded", "mailbox_not_found", "mailbox_disabled", 
               "greylisted", "rate_limited", "ip_blocked", "policy", "auth_required", "cannot_verify", "too_many_recipients",
               "service_unavailable", "temporary", "routing", "protocol", "unclear")
 BAR = 97.0  # percent of the recipient's faults
+REPLIES_MIN = 400
 
 
 class Line:
@@ -191,6 +193,9 @@ def main():
         classify(options.rollcall, [line for group in files.values() for line in group])
         missed += [sentence for sentence in judge(half, files, options.misses) if half in required]
     print(f"\nin both halves word for word, by two sources: {len(replies['known'] & replies['heldout'])} replies")
+    held_out, known = len(replies["heldout"]), len(replies["known"])
+    if "heldout" in required and held_out < max(known, REPLIES_MIN / 2):
+        missed.append(f"{held_out} different replies are held out, {known} are not: half of them, and of {REPLIES_MIN}, must be")
     for sentence in missed:
         print(f"MISSED {sentence}")
     return 1 if missed else 0
