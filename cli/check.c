@@ -10,65 +10,9 @@
 #include "cli/client.h"
 #include "cli/text.h"
 #include "common/base/clock.h"
+#include "common/reply/reason.h"
 
 enum { POLL_MS = 250, PATIENCE_MS = 10 * 60 * 1000, SERVER_WAITS_MS = 5000 };
-
-/* What a reason means, in a person's words. */
-static const struct {
-	const char *reason, *meaning;
-} meanings[] = {
-	{ "mailbox_accepted", "the server takes mail for this mailbox, and refused a random one" },
-	{ "mailbox_forwarded", "the server takes mail for this mailbox and passes it on" },
-	{ "bad_syntax", "this is no e-mail address" },
-	{ "domain_not_found", "the domain does not exist" },
-	{ "no_mail_server", "the domain has no mail server" },
-	{ "null_mx", "the domain says that it takes no mail" },
-	{ "mx_unroutable", "the domain's mail servers have no address on the public Internet" },
-	{ "mx_refuses_domain", "every mail server of the domain refuses all of its mail" },
-	{ "mailbox_not_found", "the server says that there is no such mailbox" },
-	{ "mailbox_disabled", "the server says that the mailbox is disabled" },
-	{ "mailbox_not_local", "the server says that the user is not there" },
-	{ "mailbox_name_not_allowed", "the server says that no mailbox can have this name" },
-	{ "domain_accepts_all", "the domain accepts every name, so that an acceptance says nothing" },
-	{ "disposable_domain", "addresses of this domain are thrown away after use" },
-	{ "suppressed", "it is on a list of yours of addresses never to mail" },
-	{ "spam_trap", "it is on your own list of spam traps" },
-	{ "role_account", "a function rather than a person" },
-	{ "provider_accepts_all", "this provider accepts every name when asked this way" },
-	{ "cannot_verify", "the server says that it cannot tell" },
-	{ "mailbox_full", "the mailbox is there, but full" },
-	{ "mailbox_unverified", "the server itself could not verify the mailbox" },
-	{ "greylisted", "the server keeps saying: come back later" },
-	{ "throttled", "the server found us too fast" },
-	{ "ip_blocked", "the server does not speak with our address" },
-	{ "auth_required", "the server wants a log-in first" },
-	{ "policy_rejected", "a policy of the server refused us; that says nothing of the mailbox" },
-	{ "sender_rejected", "the server refused our sender address" },
-	{ "rejects_all", "the server refuses every name alike" },
-	{ "server_unavailable", "the server has no service now" },
-	{ "temporary_failure", "the server has a temporary fault" },
-	{ "connection_failed", "no connection to any of the domain's mail servers" },
-	{ "timeout", "the server did not answer in time" },
-	{ "tls_failed", "encryption with the server failed" },
-	{ "smtputf8_unsupported", "the address needs SMTPUTF8, which the server lacks" },
-	{ "protocol_error", "the server broke the protocol" },
-	{ "dns_failure", "the domain's name servers did not answer" },
-	{ "control_inconclusive", "accepted, but whether a random name would be too is not known" },
-	{ "harvest_guard", "too many of this domain's addresses were refused in this job" },
-	{ "do_not_probe", "the domain is on the list of those never to be asked" },
-	{ "deadline", "the job's deadline came first" },
-	{ "blank", "an empty line" },
-	{ "cancelled", "the job was cancelled first" },
-	{ "not_probed", "not asked yet" },
-};
-
-static const char *meaning_of(const char *reason)
-{
-	for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
-		if (strcmp(meanings[i].reason, reason) == 0)
-			return meanings[i].meaning;
-	return "";
-}
 
 static const char *string_of(const json_t *json, const char *name)
 {
@@ -144,7 +88,17 @@ static void print_line(const json_t *line)
 	}
 }
 
-static void print_row(const char *address, const json_t *row)
+/* Where the page of the reason can be read: by URL, or on this server's socket. */
+static void print_docs(const struct client *client, const char *path)
+{
+	if (*path != '/')
+		return;
+	printf("  more: %s", client->socket ? "GET " : client->url);
+	text_put(stdout, path);
+	putchar('\n');
+}
+
+static void print_row(const struct client *client, const char *address, const json_t *row)
 {
 	const json_t *verdict = json_object_get(row, "rollcall");
 	const char *reason = string_of(verdict, "reason"), *status = string_of(verdict, "status");
@@ -161,7 +115,9 @@ static void print_row(const char *address, const json_t *row)
 	if (*reason) {
 		printf("  ");
 		text_put(stdout, reason);
-		printf("%s%s\n", *meaning_of(reason) ? ": " : "", meaning_of(reason));
+		const char *meaning = rc_reason_text(rc_reason_find(reason));
+		printf("%s%s\n", *meaning ? ": " : "", meaning);
+		print_docs(client, string_of(verdict, "docs"));
 	}
 	bool flags = false;
 	static const char *const flag_names[] = { "role", "disposable", "free", "catch_all", "review" };
@@ -286,7 +242,7 @@ static int check_one(struct client *client, const char *address, int64_t wait_ms
 			json_dumpf(row, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
 			putchar('\n');
 		} else {
-			print_row(address, row);
+			print_row(client, address, row);
 		}
 	}
 	json_decref(row);

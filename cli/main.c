@@ -41,7 +41,8 @@ static const struct cli_command commands[] = {
 	  cli_verify },
 	{ "check", "ADDRESS... [--wait S] [--json]", "verify single addresses and show the conversation",
 	  "  --wait S          wait so many seconds, then print what is known so far; exit status 5 if that is not final\n"
-	  "  --json            the row with its evidence as JSON, one a line\n" CLIENT_HELP,
+	  "  --json            the row with its evidence as JSON, one a line\n"
+	  "The line `more:` names the page that tells what the reason means and what to do with it (GET /docs/reasons: all).\n" CLIENT_HELP,
 	  cli_check },
 	{ "explain", "[--provider P] [--stage S] [--why] [--rules PATH]", "say what SMTP replies mean, without a server",
 	  "Reads replies from standard input, one a line, the two characters \\n between the lines of a multi-line one. Prints one line\n"

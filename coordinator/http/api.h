@@ -108,7 +108,9 @@ void call_job_delete(struct request *r);
 void call_lanes(struct request *r);
 void call_healthz(struct request *r);
 void call_readyz(struct request *r);
-void call_openapi(struct request *r);
+void call_openapi(struct request *r); /* api_docs.c */
+void call_reasons(struct request *r);
+void call_reason(struct request *r);
 void call_upload_begin(struct request *r); /* api_upload.c */
 void call_upload_data(struct request *r, const char *data, size_t len);
 void call_upload(struct request *r);

@@ -4,7 +4,6 @@
 
 #include "common/base/clock.h"
 #include "coordinator/http/api.h"
-#include "coordinator/http/openapi.h"
 #include "coordinator/http/rate.h"
 
 enum { LIST_LIMIT_DEFAULT = 50, LIST_LIMIT_MAX = 200, LANES_SHOWN_MAX = 1024 };
@@ -95,6 +94,7 @@ json_t *job_json(struct request *r, const struct job_view *job)
 	json_object_set_new(o, "waiting",
 			    json_pack("{s:I, s:o}", "rows", (json_int_t)job->waiting, "until",
 				      json_time(job->waiting_until_ms)));
+	json_object_set_new(o, "docs", json_string("/docs/reasons"));
 	json_object_set_new(o, "error",
 			    *job->error ? json_safe(job->error, strlen(job->error)) : json_null());
 	return o;
@@ -275,10 +275,4 @@ void call_readyz(struct request *r)
 	    json_pack("{s:b, s:o, s:o}", "ready", (int)all, "lacks", lacks, "pieces", pieces));
 	if (!all)
 		reply_header(r, "Retry-After", "1");
-}
-
-void call_openapi(struct request *r)
-{
-	reply_text(r, MHD_HTTP_OK, "application/yaml", (const char *)openapi_text,
-		   openapi_text_len);
 }

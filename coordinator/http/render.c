@@ -358,7 +358,7 @@ static json_t *text_or_null(const char *text)
 
 json_t *render_json(const struct result_row *row)
 {
-	char when[RC_TIME_TEXT_MAX];
+	char when[RC_TIME_TEXT_MAX], docs[80];
 	json_t *o = json_object();
 
 	if (!o)
@@ -391,6 +391,8 @@ json_t *render_json(const struct result_row *row)
 				    json_boolean(row->flags & VERDICT_DOMAIN_RISK));
 	json_object_set_new_nocheck(o, "score_basis", text_or_null(basis(row)));
 	json_object_set_new_nocheck(o, "rules", text_or_null(row->rule));
+	snprintf(docs, sizeof(docs), "/docs/reasons/%s", rc_reason_name(row->reason));
+	json_object_set_new_nocheck(o, "docs", json_string_nocheck(docs));
 	return o;
 }
 

@@ -18,7 +18,8 @@ JOB = {"id": "j1", "name": "list.csv", "state": "running", "rows": 4, "done": 2,
 DONE = dict(JOB, state="done", done=4, waiting=None, eta_s=None, counts={"status": {"valid": 3, "unknown": 1}, "reason": {}})
 CSV = "email,rollcall_status\r\na@b.test,valid\r\n"
 ROW = {"row": 1, "email": "a@b.test", "final": True, "next_attempt_at": None,
-       "rollcall": {"status": "valid", "grade": "valid", "score": 97, "reason": "mailbox_accepted", "role": False},
+       "rollcall": {"status": "valid", "grade": "valid", "score": 97, "reason": "mailbox_accepted", "role": False,
+                    "docs": "/docs/reasons/mailbox_accepted"},
        "attempts": [{"attempt": 1, "at": "2026-11-24T01:00:00.000Z", "lane": "main", "source_ip": "192.0.2.1", "helo": "h.test",
                      "mail_from": "verify@h.test", "mx": "mx.b.test", "mx_address": "192.0.2.2", "outcome": "accepted",
                      "conversation": [{"who": "S", "text": "220 hi \x1b[31mred"}, {"who": "C", "text": "RCPT TO:<a@b.test>"},
@@ -223,7 +224,8 @@ def test_check_shows_the_conversation_and_no_escape_of_a_server(serve):
     r = cli(server, "check", "a@b.test")
     assert r.returncode == 0, r.stderr
     assert json.loads(server.asked("POST", "/v1/verify")[0][4]) == {"email": "a@b.test"}
-    assert "a@b.test: valid, grade valid, score 97" in r.stdout and "refused a random one" in r.stdout
+    assert "a@b.test: valid, grade valid, score 97" in r.stdout and "refuses one that nobody has" in r.stdout
+    assert f"more: {server.url}/docs/reasons/mailbox_accepted\n" in r.stdout
     assert "S: 250 2.1.5 Ok   [yes]" in r.stdout and "C: RCPT TO:<a@b.test>" in r.stdout and "-- random control refused" in r.stdout
     assert "\x1b" not in r.stdout and "\\x1b[31mred" in r.stdout
     assert "come back later" in r.stderr

@@ -123,7 +123,7 @@ static void test_csv_kinds(void **state)
 	"false,\"free\":false,\"did_you_mean\":null,"                                              \
 	"\"attempts\":0,\"lane\":null,\"checked_at\":null,\"catch_all\":false,\"review\":false,"   \
 	"\"domain_risk\":false,\"score_basis\":null,"                                              \
-	"\"rules\":null}}\n"
+	"\"rules\":null,\"docs\":\"/docs/reasons/blank\"}}\n"
 
 static void test_ndjson(void **state)
 {
