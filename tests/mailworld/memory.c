@@ -78,6 +78,7 @@ void mw_memory_done(struct mw_memory *memory)
 	mw_table_done(&memory->clients);
 	mw_table_done(&memory->throttles);
 	mw_table_done(&memory->met);
+	mw_table_done(&memory->hasty);
 	mw_table_done(&memory->askers);
 }
 
@@ -151,12 +152,27 @@ static uint64_t tuple_key(const struct greylister *greylister, const struct mw_c
 	return key;
 }
 
+/* For a session that comes too early, once: its other recipients are no retries. */
+static uint64_t penalty(struct mw_memory *memory, const struct greylister *greylister,
+			const struct mw_client *client, uint64_t key)
+{
+	struct mw_entry *last;
+
+	if (!greylister->penalty_ms)
+		return 0;
+	last = mw_table_put(&memory->hasty, key);
+	if (last->a == client->session)
+		return 0;
+	last->a = client->session;
+	return mw_world_scaled_ms(memory->world, greylister->penalty_ms);
+}
+
 static bool tuple_passes(struct mw_memory *memory, const struct greylister *greylister,
 			 const struct mw_client *client, uint64_t recipient, uint64_t now_ms)
 {
 	const struct mw_world *world = memory->world;
-	struct mw_entry *entry =
-	    mw_table_put(&memory->greylist, tuple_key(greylister, client, recipient));
+	uint64_t key = tuple_key(greylister, client, recipient);
+	struct mw_entry *entry = mw_table_put(&memory->greylist, key);
 	uint64_t wait_ms = mw_world_scaled_ms(world, greylister->wait_ms);
 
 	if (entry->b && now_ms - entry->b < mw_world_scaled_ms(world, greylister->kept_ms)) {
@@ -171,10 +187,12 @@ static bool tuple_passes(struct mw_memory *memory, const struct greylister *grey
 		memory->stats->greylist_restarts += entry->a && !entry->b;
 		entry->a = now_ms;
 		entry->b = 0;
+		if (greylister->penalty_ms)
+			mw_table_put(&memory->hasty, key)->a = client->session;
 		return false;
 	}
 	if (now_ms < entry->a + wait_ms) {
-		entry->a += mw_world_scaled_ms(world, greylister->penalty_ms);
+		entry->a += penalty(memory, greylister, client, key);
 		memory->stats->greylist_early++;
 		return false;
 	}

@@ -17,7 +17,9 @@ struct mw_memory {
 	struct mw_table greylist;  /* a: first seen, b: last let through */
 	struct mw_table clients;   /* of postgrey and postscreen. a: passes, b: the last one */
 	struct mw_table throttles; /* a: recipients, b: until when it is closed */
-	struct mw_table met;	   /* a: sessions */
+	struct mw_table
+	    hasty;	     /* of greylisters that punish haste. a: the session that asked last */
+	struct mw_table met; /* a: sessions */
 	struct mw_table
 	    askers; /* of greylisted recipients. a: IP, HELO and sender, b: host + 1; 0: passed */
 };
@@ -25,6 +27,7 @@ struct mw_memory {
 /* Who asks. */
 struct mw_client {
 	uint32_t ip, host;
+	uint64_t session;      /* which of the world's sessions this is */
 	uint64_t helo, sender; /* hashes, word for word */
 	uint64_t sender_key;   /* hash as postgrey folds it */
 };

@@ -131,7 +131,9 @@ enum mw_next mw_smtp_start(const struct mw_smtp *smtp, struct mw_session *sessio
 	struct mw_entry *entry = mw_table_put(&stats->by_source, (uint64_t)source + 1);
 	const struct mw_behaviour *server;
 
-	*session = (struct mw_session){ .client = { .ip = source, .host = host } };
+	*session = (struct mw_session){
+		.client = { .ip = source, .host = host, .session = stats->sessions + 1 }
+	};
 	turn_init(&turn, smtp, session, out, 0);
 	server = turn.server;
 	entry->a++;

@@ -122,10 +122,11 @@ class Fleet:
 
 
 def compare(truth, results, stats=None):
-    """The table of verdict against truth; fails when a row is wrong. The table goes to the test's output."""
+    """The table of verdict against truth; fails when a row is wrong. The table goes to the test's output, and back to the caller."""
     r = subprocess.run([f"{ROOT}/tools/demo-table", truth, results, *([stats] if stats else [])], capture_output=True, text=True)
     print(r.stdout, r.stderr)
-    assert r.returncode == 0, r.stdout[-6000:] + r.stderr[-2000:]
+    assert r.returncode == 0, r.stdout[-12000:] + r.stderr[-2000:]
+    return r.stdout
 
 
 def rows(path):

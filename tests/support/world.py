@@ -26,7 +26,7 @@ class World:
     @property
     def env(self):
         """The ROLLCALL_* settings (without prefix) that point a fleet at this world."""
-        return {"DNS": f"127.0.0.1:{self.dns_port}", "SMTP_PORT": self.smtp_port, "ALLOW_TARGETS": "127.0.0.0/8",
+        return {"DNS": f"127.0.0.1:{self.dns_port}", "SMTP_PORT": self.smtp_port, "ALLOW_TARGETS": "127.64.0.0/10",
                 "UNSAFE_LANES": "on", "PACE": "off"}
 
     def stats(self):
