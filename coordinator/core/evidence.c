@@ -58,6 +58,13 @@ static bool refused(const struct verdict_answer *a)
 	       a->class.category != RC_CATEGORY_MAILBOX_FULL;
 }
 
+/* Told that there is no such mailbox, in words that can mean nobody else. */
+static bool by_name(const struct verdict_answer *a)
+{
+	return refused(a) && a->class.names_mailbox &&
+	       a->class.category == RC_CATEGORY_MAILBOX_NOT_FOUND;
+}
+
 /* Refused for good, whatever for. */
 static bool turned_away(const struct verdict_answer *a)
 {
@@ -100,6 +107,7 @@ void evidence_domain(const struct rc_rules *rules, const char *provider,
 			if (weight(state) < weight(ret->control))
 				continue;
 			ret->control = state;
+			ret->refuses_by_name = ret->refuses_by_name || by_name(&a);
 			ret->control_at_ms = control->at_ms;
 			ret->control_local =
 			    state == VERDICT_CONTROL_UNDECIDED ? control->local.data : NULL;
@@ -112,11 +120,12 @@ void evidence_domain(const struct rc_rules *rules, const char *provider,
 							    : VERDICT_POSTMASTER_UNDECIDED;
 		}
 	}
-	for (size_t i = 0; i < report->n_answers && !ret->accepted; i++) {
+	for (size_t i = 0; i < report->n_answers && !(ret->accepted && ret->refuses_by_name); i++) {
 		struct verdict_answer a;
 
 		evidence_answer(rules, provider, report->answers[i], &a);
-		ret->accepted = accepted(&a);
+		ret->accepted = ret->accepted || accepted(&a);
+		ret->refuses_by_name = ret->refuses_by_name || by_name(&a);
 	}
 	for (size_t i = report->n_sessions; i > 0; i--) {
 		const Rollcall__Session *session = report->sessions[i - 1];
@@ -177,6 +186,7 @@ void evidence_fill(const struct rc_rules *rules, const Rollcall__Report *report,
 		in->control_age_s = age_ms > 0 ? (uint32_t)(age_ms / 1000) : 0;
 		in->control_same_lane = true;
 	}
+	in->refuses_by_name = in->refuses_by_name || domain->refuses_by_name;
 	if (domain->postmaster != VERDICT_POSTMASTER_UNASKED) {
 		in->postmaster = domain->postmaster;
 		in->postmaster_alike = evidence_alike(&in->answer, &domain->postmaster_answer);

@@ -24,8 +24,9 @@ struct evidence_domain {
 	size_t control_local_len;
 	enum verdict_postmaster postmaster;
 	struct verdict_answer postmaster_answer;
-	bool accepted;	     /* a recipient, postmaster or control was accepted here */
-	const char *mx_host; /* of the last session; "" none. A retry goes back there */
+	bool refuses_by_name; /* the control or a recipient was, in words that name a mailbox */
+	bool accepted;	      /* a recipient, postmaster or control was accepted here */
+	const char *mx_host;  /* of the last session; "" none. A retry goes back there */
 	const char *mx_address;
 };
 
@@ -41,8 +42,9 @@ uint32_t evidence_refused_alike(const struct rc_rules *rules, const char *provid
 				const struct verdict_answer *answer);
 
 /* Fills in->answer, control, control_age_s (by report->reported_at_ms), control_same_lane (true),
- * postmaster..., refused_alike and domain_accepted (only ever sets it) from what was read. Controls
- * known from before are the caller's, filled in first: this part's decided control replaces them.
+ * postmaster..., refuses_by_name, refused_alike and domain_accepted (only ever sets it) from what
+ * was read. Controls known from before are the caller's, filled in first: this part's decided
+ * control replaces them.
  */
 void evidence_fill(const struct rc_rules *rules, const Rollcall__Report *report,
 		   const struct evidence_domain *domain, const Rollcall__Answer *answer,

@@ -209,7 +209,11 @@ static void by_nameless_refusal(const struct verdict_input *in, const struct sco
 {
 	bool everybody = in->postmaster == VERDICT_POSTMASTER_REFUSED && in->postmaster_alike;
 
-	if (in->domain_accepted || in->control == VERDICT_CONTROL_ACCEPTED) {
+	if (everybody && in->refuses_by_name) {
+		/* It knows how to say that there is no such mailbox, and now says to all,
+		 * postmaster included, something else: it has had enough of us. */
+		retry(in, scores, RC_REASON_THROTTLED, v);
+	} else if (in->domain_accepted || in->control == VERDICT_CONTROL_ACCEPTED) {
 		finish(in, scores, reason, v); /* it tells one from the other */
 	} else if (in->postmaster == VERDICT_POSTMASTER_UNDECIDED) {
 		retry(in, scores, RC_REASON_CONTROL_INCONCLUSIVE, v);

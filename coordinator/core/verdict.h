@@ -128,6 +128,8 @@ struct verdict_input {
 	uint32_t control_age_s; /* of a decided control, unscaled */
 	bool control_same_lane;
 	enum verdict_postmaster postmaster;
+	bool refuses_by_name; /* others were, in the same conversation, in words that name a mailbox
+			       */
 	bool postmaster_alike;	/* refused by the same rule, code and enhanced status as this row */
 	uint32_t refused_alike; /* addresses of the domain refused in just that way, this one and
 				   controls counted */

@@ -183,6 +183,44 @@ static void test_refused_alike(void **state)
 	assert_int_equal(v.reason, RC_REASON_MAILBOX_NOT_FOUND);
 }
 
+/* Clear refusals, then one answer for all: the latter is how it gets rid of us. */
+static void test_turned_away_after_clear_refusals(void **state)
+{
+	struct world w;
+	struct evidence_domain d;
+	struct verdict_input in = { .domain = VERDICT_DOMAIN_MX,
+				    .attempts_max = 4,
+				    .attempt = 1,
+				    .domain_accepted = true };
+	struct verdict v;
+
+	(void)state;
+	start(&w);
+	add_answer(&w, 550, "", "Requested action not taken");
+	add_control(&w, POSTMASTER, 550, "", "Requested action not taken");
+	add_answer(&w, 550, "5.1.1", "<zq7@a.test>: User unknown");
+	evidence_domain(rules, NULL, &w.report, &d);
+	assert_true(d.refuses_by_name);
+	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
+	verdict_row(&in, NULL, &v);
+	assert_int_equal(v.reason, RC_REASON_THROTTLED);
+	assert_false(v.final);
+	/* the one that was named stays refused */
+	in.refuses_by_name = false;
+	evidence_fill(rules, &w.report, &d, w.answer_list[1], &in);
+	verdict_row(&in, NULL, &v);
+	assert_int_equal(v.reason, RC_REASON_MAILBOX_NOT_FOUND);
+	assert_true(v.final);
+	/* and where nobody is named, those words mean a missing mailbox */
+	w.report.n_answers = 1;
+	in.refuses_by_name = false;
+	evidence_domain(rules, NULL, &w.report, &d);
+	assert_false(d.refuses_by_name);
+	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
+	verdict_row(&in, NULL, &v);
+	assert_int_equal(v.reason, RC_REASON_MAILBOX_NOT_FOUND);
+}
+
 /* What a broken or hostile worker may send. */
 static void test_out_of_range(void **state)
 {
@@ -208,6 +246,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_control_refused),
 					    cmocka_unit_test(test_control_greylisted),
 					    cmocka_unit_test(test_refused_alike),
+					    cmocka_unit_test(test_turned_away_after_clear_refusals),
 					    cmocka_unit_test(test_out_of_range) };
 
 	return cmocka_run_group_tests(tests, load, unload);

@@ -314,6 +314,9 @@ static void test_rejects_all(void **state)
 		 RC_REASON_REJECTS_ALL);
 	is_final(WITH(in, r->postmaster_alike = false), RC_REASON_MAILBOX_NOT_FOUND);
 	is_final(WITH(in, r->domain_accepted = true), RC_REASON_MAILBOX_NOT_FOUND);
+	/* one that has other words for a missing mailbox is turning us away with these */
+	is_retried(WITH(in, r->domain_accepted = true; r->refuses_by_name = true),
+		   RC_REASON_THROTTLED);
 	/* one that names the mailbox stands whatever the rest */
 	is_final(WITH(row("550 5.1.1 user unknown"), r->postmaster = VERDICT_POSTMASTER_REFUSED;
 		      r->postmaster_alike = true; r->refused_alike = 50),
