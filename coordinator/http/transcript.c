@@ -157,6 +157,10 @@ static void say_session(json_t *conversation, const Rollcall__Report *report,
 		 s->mx_host, s->mx_address, s->mx_port, report->source_ip, s->tls ? ", TLS" : "",
 		 s->pipelined ? ", pipelined" : "");
 	note(conversation, text);
+	if (s->starving[0]) {
+		snprintf(text, sizeof(text), "the server began to get rid of us: %.200s", s->starving);
+		note(conversation, text);
+	}
 	if (s->n_transcript) {
 		say_transcript(conversation, s);
 		return;

@@ -5,6 +5,9 @@
 
 #include "tests/scenario/play.h"
 
+/* So many a second that it does not matter where it is not said. */
+enum { ANY = 1000000 };
+
 void play_pace_done(struct play *y)
 {
 	pacer_free(y->pacer);
@@ -25,12 +28,14 @@ static void *waiter(struct play *y, const char *name)
 
 static void set_limits(struct play *y, char **words, size_t n)
 {
-	memset(&y->limits, 0, sizeof(y->limits));
+	y->limits = (struct pacer_limits){ .connections_per_second = ANY };
 	for (size_t i = 0; i < n; i++) {
 		if (strncmp(words[i], "connections=", 12) == 0)
 			y->limits.connections = (uint32_t)atoi(words[i] + 12);
 		else if (strncmp(words[i], "minute=", 7) == 0)
 			y->limits.recipients_per_minute = (uint32_t)atoi(words[i] + 7);
+		else if (strncmp(words[i], "connections-a-second=", 21) == 0)
+			y->limits.connections_per_second = (uint32_t)atoi(words[i] + 21);
 		else if (strncmp(words[i], "connections-a-minute=", 21) == 0)
 			y->limits.connections_per_minute = (uint32_t)atoi(words[i] + 21);
 		else
@@ -96,6 +101,7 @@ bool play_pace_word(struct play *y, const char *word, char **words, size_t n)
 		alloc_disarm();
 		if (!y->pacer)
 			play_fail(y, "no pacer", NULL);
+		y->limits.connections_per_second = ANY;
 		return true;
 	}
 	/* Inside of a conversation the pacer belongs to the probe. */

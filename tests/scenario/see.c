@@ -61,6 +61,8 @@ static void see_session(struct play *y, const Rollcall__Session *s)
 				     .helo = s->used_helo };
 	snprintf(to->host, sizeof(to->host), "%s", s->mx_host);
 	snprintf(to->address, sizeof(to->address), "%s", s->mx_address);
+	to->extensions = s->extensions;
+	snprintf(to->starving, sizeof(to->starving), "%s", s->starving);
 	snprintf(to->unverified, sizeof(to->unverified), "%s", s->tls_unverified);
 	for (size_t j = 0; j < s->n_transcript; j++) {
 		size_t len = s->transcript[j].len;
@@ -178,6 +180,10 @@ void play_expect_session(struct play *y, char **words, size_t n)
 			ok = s->helo;
 		else if (strncmp(w, "thrown-away=", 12) == 0)
 			ok = s->thrown_away == (uint32_t)atoi(w + 12);
+		else if (strncmp(w, "extensions=", 11) == 0)
+			ok = s->extensions == (uint32_t)atoi(w + 11);
+		else if (strncmp(w, "starving=", 9) == 0)
+			ok = play_matches(w + 9, s->starving);
 		else if (strncmp(w, "host=", 5) == 0)
 			ok = play_matches(w + 5, s->host);
 		else if (strncmp(w, "address=", 8) == 0)

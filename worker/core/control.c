@@ -3,62 +3,178 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 
 #include "worker/core/seed.h"
 
-enum { SAMPLE_MAX = 16 };
+enum { RUNS_MAX = 8, SEPARATORS_MAX = 3 };
 
-struct writer {
-	char *out;
-	size_t len;
-	uint64_t seed;
+/* A run of letters, or of digits, or one separator. */
+struct run {
+	char kind; /* 'a', '0', or the separator itself */
+	bool capital;
+	uint8_t len;
 };
 
-/* Consonant and vowel sounds that make names; 5 syllables are worth more than 2^32 names. */
-static void add_syllable(struct writer *w)
+struct shape {
+	struct run runs[RUNS_MAX];
+	size_t n;
+	size_t len; /* of all runs */
+};
+
+static bool is_letter(unsigned char c)
 {
-	static const char *const heads[] = { "b", "br", "c",  "ch", "d",  "dr", "f", "g", "gr",
-					     "h", "j",	"k",  "kl", "l",  "m",	"n", "p", "r",
-					     "s", "sh", "st", "t",  "tr", "v",	"w", "z" };
-	static const char *const cores[] = { "a",  "e",	 "i", "o", "u", "ai",
-					     "ea", "ie", "o", "a", "e" };
-	static const char *const tails[] = { "", "", "", "n", "r", "l", "s", "m", "t", "k" };
-	const char *parts[] = {
-		heads[seed_below(&w->seed, sizeof(heads) / sizeof(*heads))],
-		cores[seed_below(&w->seed, sizeof(cores) / sizeof(*cores))],
-		tails[seed_below(&w->seed, sizeof(tails) / sizeof(*tails))],
-	};
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
 
-	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
-		size_t len = strlen(parts[i]);
+static bool is_digit(unsigned char c)
+{
+	return c >= '0' && c <= '9';
+}
 
-		memcpy(w->out + w->len, parts[i], len);
-		w->len += len;
+enum control_class control_class_of(size_t len)
+{
+	return len <= 11 ? CONTROL_SHORT : len <= 17 ? CONTROL_MEDIUM : CONTROL_LONG;
+}
+
+/* False where the name is none that a person would have: quoted, tagged, of digits only, not ASCII. */
+static bool read_shape(struct shape *s, const Rollcall__Recipient *r)
+{
+	unsigned separators = 0;
+
+	*s = (struct shape){ 0 };
+	if (r->local.len >= CONTROL_LOCAL_MAX || !is_letter(r->local.data[0]))
+		return false;
+	for (size_t i = 0; i < r->local.len; i++) {
+		unsigned char c = r->local.data[i];
+		char kind = (char)(is_letter(c) ? 'a' : is_digit(c) ? '0' : c);
+		struct run *last = s->n ? &s->runs[s->n - 1] : NULL;
+
+		if (last && last->kind == kind && (kind == 'a' || kind == '0')) {
+			last->len++;
+			continue;
+		}
+		if (kind != 'a' && kind != '0' &&
+		    (!strchr("._-", kind) || ++separators > SEPARATORS_MAX ||
+		     i + 1 == r->local.len || strchr("._-", r->local.data[i + 1])))
+			return false;
+		if (s->n == RUNS_MAX)
+			return false;
+		s->runs[s->n++] =
+		    (struct run){ .kind = kind, .len = 1, .capital = c >= 'A' && c <= 'Z' };
 	}
+	s->len = r->local.len;
+	return true;
 }
 
-static void add_word(struct writer *w, unsigned syllables)
+/* The longest run of letters: what it takes to reach a length is taken or added there. */
+static struct run *longest(struct shape *s)
 {
-	while (syllables--)
-		add_syllable(w);
+	struct run *best = &s->runs[0];
+
+	for (size_t i = 1; i < s->n; i++)
+		if (s->runs[i].kind == 'a' && s->runs[i].len > best->len)
+			best = &s->runs[i];
+	return best;
 }
 
-static bool has(const Rollcall__Recipient *r, const char *octets)
+/* Other lengths, in the same class. Initials stay initials. */
+static void vary(struct shape *s, uint64_t *seed)
 {
-	for (size_t i = 0; i < r->local.len; i++)
-		if (r->local.data[i] && strchr(octets, r->local.data[i]))
+	enum control_class class = control_class_of(s->len);
+	size_t least = class == CONTROL_SHORT	 ? CONTROL_LOCAL_LEAST
+		       : class == CONTROL_MEDIUM ? 12
+						 : 18;
+	size_t most = class == CONTROL_SHORT	? 11
+		      : class == CONTROL_MEDIUM ? 17
+						: CONTROL_LOCAL_MAX - 1;
+
+	for (size_t i = 0; i < s->n; i++) {
+		struct run *r = &s->runs[i];
+		uint32_t by = seed_below(seed, 3);
+
+		if (r->kind != 'a' || r->len < 3)
+			continue;
+		r->len = (uint8_t)(r->len + by - 1);
+		s->len = s->len + by - 1;
+	}
+	/* Not always to the edge of the class. */
+	if (s->len < least)
+		least += seed_below(seed, (uint32_t)(most - least + 1 < 3 ? most - least + 1 : 3));
+	for (; s->len < least; s->len++)
+		longest(s)->len++;
+	for (; s->len > most; s->len--)
+		longest(s)->len--;
+}
+
+static char consonant(uint64_t *seed)
+{
+	/* As often as names have them, roughly. */
+	static const char letters[] = "bbccddffgghhjkkllllmmmnnnnnpprrrrrsssssttttvvwxz";
+
+	return letters[seed_below(seed, sizeof(letters) - 1)];
+}
+
+static char vowel(uint64_t *seed)
+{
+	static const char letters[] = "aaaaaeeeeeiiiioooouuy";
+
+	return letters[seed_below(seed, sizeof(letters) - 1)];
+}
+
+/* By turns, with a double sound now and then: what comes out can be spoken. */
+static void write_letters(char *out, size_t len, bool capital, uint64_t *seed)
+{
+	bool open = seed_below(seed, 5) == 0; /* begins with a vowel */
+	bool twice = false;
+
+	for (size_t i = 0; i < len; i++) {
+		out[i] = open ? vowel(seed) : consonant(seed);
+		if (!twice && i > 0 && seed_below(seed, 6) == 0) {
+			twice = true;
+			continue;
+		}
+		twice = false;
+		open = !open;
+	}
+	if (capital)
+		out[0] = (char)(out[0] - 'a' + 'A');
+}
+
+static void write_shape(const struct shape *s, char *out, uint64_t *seed)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const struct run *r = &s->runs[i];
+
+		if (r->kind == 'a')
+			write_letters(out, r->len, r->capital, seed);
+		for (size_t j = 0; r->kind == '0' && j < r->len; j++)
+			out[j] = (char)('0' + (j ? seed_below(seed, 10) : 1 + seed_below(seed, 9)));
+		if (r->kind != 'a' && r->kind != '0')
+			out[0] = r->kind;
+		out += r->len;
+	}
+	*out = '\0';
+}
+
+/* Words that would say what it is for, or that servers treat apart. */
+static bool tells(const char *name)
+{
+	static const char *const words[] = { "test", "prob", "verif", "check", "fake", "spam",
+					     "trap", "null", "admin", "abuse", "root", "mail",
+					     "info", "user", "rand",  "rolc" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (strcasestr(name, words[i]))
 			return true;
 	return false;
 }
 
-/* Words that would say what it is for. */
-static bool tells(const char *name)
+static bool taken(const char *name, size_t len, Rollcall__Recipient *const *sample, size_t n)
 {
-	static const char *const words[] = { "test", "prob", "check", "fake",
-					     "spam", "trap", "null",  "admin" };
-
-	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-		if (strstr(name, words[i]))
+	for (size_t i = 0; i < n; i++)
+		if (sample[i]->local.len == len &&
+		    strncasecmp((const char *)sample[i]->local.data, name, len) == 0)
 			return true;
 	return false;
 }
@@ -66,33 +182,22 @@ static bool tells(const char *name)
 size_t control_local(uint64_t seed, Rollcall__Recipient *const *sample, size_t n,
 		     char ret_local[CONTROL_LOCAL_MAX])
 {
-	struct writer w = { .out = ret_local, .seed = seed };
-	size_t dots = 0, digits = 0;
+	static const struct shape plain = {
+		.runs = { { 'a', false, 6 }, { '.', false, 1 }, { 'a', false, 7 } },
+		.n = 3,
+		.len = 14
+	};
+	uint32_t first = n ? seed_below(&seed, (uint32_t)n) : 0;
+	struct shape shape = plain;
 
-	if (n > SAMPLE_MAX)
-		n = SAMPLE_MAX;
 	for (size_t i = 0; i < n; i++) {
-		dots += has(sample[i], ".");
-		digits += has(sample[i], "0123456789");
+		if (read_shape(&shape, sample[(first + i) % n]))
+			break;
+		shape = plain;
 	}
-	/* At most 5 syllables of 5 letters, a dot and 4 digits. */
-	do {
-		w.len = 0;
-		if (dots * 2 > n) {
-			add_word(&w, 2);
-			w.out[w.len++] = '.';
-			add_word(&w, 3);
-		} else if (digits * 2 > n) {
-			add_word(&w, 3);
-			for (unsigned i = 0; i < 4; i++)
-				w.out[w.len++] = (char)('0' + (i ? seed_below(&w.seed, 10)
-								 : 1 + seed_below(&w.seed, 9)));
-		} else {
-			add_word(&w, 4);
-			w.out[w.len++] = (char)('1' + seed_below(&w.seed, 9));
-			w.out[w.len++] = (char)('0' + seed_below(&w.seed, 10));
-		}
-		w.out[w.len] = '\0';
-	} while (tells(ret_local));
-	return w.len;
+	vary(&shape, &seed);
+	do
+		write_shape(&shape, ret_local, &seed);
+	while (tells(ret_local) || taken(ret_local, shape.len, sample, n));
+	return shape.len;
 }

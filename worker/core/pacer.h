@@ -19,6 +19,7 @@ struct pacer_limits {
 	uint32_t connections;            /* at once; 0: the default of 2 */
 	uint32_t recipients_per_minute;  /* 0: the default of 30 */
 	uint32_t connections_per_minute; /* 0: none */
+	uint32_t connections_per_second; /* new ones, after as many at once; 0: as many as `connections` */
 };
 
 enum pacer_outcome {

@@ -1,6 +1,7 @@
 /* See probe_state.h. What a reply says of the one it was for, of the others, and of us. */
 #include <string.h>
 
+#include "common/base/arena.h"
 #include "worker/core/probe_state.h"
 
 bool probe_answer_throttles(const struct rc_classification *c)
@@ -92,10 +93,22 @@ static void refuse_rest(struct probe *p, Rollcall__Reply *reply, uint64_t now_ms
 	}
 }
 
+void probe_answer_suspect(struct probe *p, struct probe_talk *talk, unsigned code)
+{
+	char *text = talk ? rc_arena_printf(p->arena, "%u after %u clear answers", code,
+					    (unsigned)p->clear_run)
+			  : NULL;
+
+	/* Without memory the answers are suspect all the same. */
+	if (text)
+		talk->message.starving = text;
+}
+
 /* The server answers to get rid of us: what it said since then counts for nothing, and we go. */
-static void starve(struct probe *p, uint32_t since, uint64_t now_ms)
+static void starve(struct probe *p, uint32_t since, unsigned code, uint64_t now_ms)
 {
 	p->starved = true;
+	probe_answer_suspect(p, p->talk, code);
 	for (uint16_t i = 0; i < p->rcpt_n; i++) {
 		struct probe_rcpt *r = &p->rcpts[i];
 
@@ -278,7 +291,7 @@ static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *
 	p->throttle_run =
 	    probe_answer_throttles(&class) && !class.names_mailbox ? p->throttle_run + 1 : 0;
 	if (suspect) {
-		starve(p, since, now_ms);
+		starve(p, since, reply->code, now_ms);
 	} else if (p->throttle_run >= PROBE_STARVE_UNIFORM) {
 		if (class.category == RC_CATEGORY_IP_BLOCKED)
 			refuse_rest(p, reply, now_ms);
@@ -298,6 +311,8 @@ void probe_answer_refused(struct probe *p, Rollcall__Stage stage, Rollcall__Repl
 
 	if (reply)
 		probe_answer_classify(p, stage, reply, &class);
+	if (suspect)
+		probe_answer_suspect(p, talk, reply->code);
 	for (struct probe_rcpt *r; (r = rcpt_first(p)) != NULL;) {
 		probe_answer_fill(p, r, stage, reply, failure, talk, now_ms);
 		r->answer.suspect = suspect;

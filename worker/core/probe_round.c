@@ -141,6 +141,7 @@ void probe_round_plan(struct probe *p, uint64_t now_ms)
 
 	p->talk->message.used_helo = p->session.used_helo;
 	p->talk->message.pipelined = pipelining;
+	p->talk->message.extensions = smtp_session_extensions(&p->session);
 	anew = room && !p->enough && probe_round_wanted(p) && begin_anew(p);
 	if (!probe_round_wanted(p) || p->enough || room == 0) {
 		smtp_session_quit(&p->session, now_ms);
@@ -228,6 +229,8 @@ static void fail_head(struct probe *p, struct probe_rcpt *head, Rollcall__Stage 
 		return;
 	probe_answer_fill(p, head, stage, reply, failure, p->talk, now_ms);
 	head->answer.suspect = reply && p->clear_run >= PROBE_STARVE_RUN;
+	if (head->answer.suspect)
+		probe_answer_suspect(p, p->talk, reply->code);
 	rcpt_set_state(p, head, RCPT_READY, now_ms);
 }
 

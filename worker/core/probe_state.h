@@ -225,6 +225,8 @@ void probe_answer_fill(struct probe *probe, struct probe_rcpt *rcpt, Rollcall__S
 		       uint64_t now_ms);
 void probe_answer_classify(const struct probe *probe, Rollcall__Stage stage,
 			   const Rollcall__Reply *reply, struct rc_classification *ret);
+/* Notes in the conversation why its answers are suspect. */
+void probe_answer_suspect(struct probe *probe, struct probe_talk *talk, unsigned code);
 bool probe_answer_throttles(const struct rc_classification *class);
 
 /* probe_control.c */

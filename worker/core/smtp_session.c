@@ -364,6 +364,12 @@ bool smtp_session_ready(const struct smtp_session *s)
 	return s->state == READY;
 }
 
+uint32_t smtp_session_extensions(const struct smtp_session *s)
+{
+	return (s->pipelining ? 1u : 0) | (s->size ? 2u : 0) | (s->smtputf8 ? 4u : 0) |
+	       (s->starttls ? 8u : 0) | (s->enhanced ? 16u : 0);
+}
+
 bool smtp_session_mailed(const struct smtp_session *s)
 {
 	return s->mail_done;

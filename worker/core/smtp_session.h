@@ -90,6 +90,8 @@ bool smtp_session_upgrade(struct smtp_session *session, uint64_t now_ms);
 
 /* Whether MAIL or RCPT may be given now. */
 bool smtp_session_ready(const struct smtp_session *session);
+/* As Session.extensions in proto/rollcall.proto has them. */
+uint32_t smtp_session_extensions(const struct smtp_session *session);
 /* Whether MAIL has been accepted in this session. */
 bool smtp_session_mailed(const struct smtp_session *session);
 /*

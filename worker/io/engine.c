@@ -336,6 +336,7 @@ static void do_slot(struct probe_run *run, uint32_t recipients)
 		limits.connections = budget->connections;
 		limits.recipients_per_minute = budget->recipients_per_minute;
 		limits.connections_per_minute = budget->connections_per_minute;
+		limits.connections_per_second = budget->connections_per_second;
 	}
 	run->in_line = true;
 	if (pacer_ask(engine->pacer, run->run.lane->number, probe_mx_group(run->probe), &limits,

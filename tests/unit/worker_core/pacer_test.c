@@ -15,8 +15,12 @@ static int waiters[10000];
 static bool ask(struct pacer *p, const char *group, const struct pacer_limits *limits,
 		uint32_t recipients, int who, uint64_t now)
 {
-	bool memory_ok;
-	bool leave = pacer_ask(p, 1, group, limits, recipients, &waiters[who], now, &memory_ok);
+	/* How many a second is a test of its own. */
+	struct pacer_limits l = limits ? *limits : (struct pacer_limits){ 0 };
+	bool memory_ok, leave;
+
+	l.connections_per_second = l.connections_per_second ? l.connections_per_second : 1000000;
+	leave = pacer_ask(p, 1, group, &l, recipients, &waiters[who], now, &memory_ok);
 
 	assert_true(memory_ok);
 	return leave;
