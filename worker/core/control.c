@@ -37,7 +37,8 @@ enum control_class control_class_of(size_t len)
 	return len <= 11 ? CONTROL_SHORT : len <= 17 ? CONTROL_MEDIUM : CONTROL_LONG;
 }
 
-/* False where the name is none that a person would have: quoted, tagged, of digits only, not ASCII. */
+/* False where the name is none that a person would have: quoted, tagged, of digits only, not ASCII.
+ */
 static bool read_shape(struct shape *s, const Rollcall__Recipient *r)
 {
 	unsigned separators = 0;

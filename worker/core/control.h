@@ -4,9 +4,9 @@
  * It is cut after one of the real ones, taken by lot: the same length class, the same separators,
  * digits where that one has digits, capitals where it has them, and letters that can be spoken. A
  * server that judges names by their looks sees no difference, and a sample of many shapes gives
- * controls of these shapes in the same proportion. It never says what it is for. Pure: the same seed
- * and sample give the same name; with a seed new for each question two names agree with a chance
- * below 2^-30.
+ * controls of these shapes in the same proportion. It never says what it is for. Pure: the same
+ * seed and sample give the same name; with a seed new for each question two names agree with a
+ * chance below 2^-30.
  */
 #ifndef WORKER_CORE_CONTROL_H
 #define WORKER_CORE_CONTROL_H

@@ -46,7 +46,7 @@ struct group {
 	struct window connections;
 	uint64_t ready_ms; /* in the heap: when the next may go */
 	uint64_t used_ms;
-	uint64_t even_ms; /* when the next one would come if all came evenly */
+	uint64_t even_ms;	/* when the next one would come if all came evenly */
 	uint64_t open_until_ms; /* 0: the circuit is closed */
 	size_t place;		/* in the heap, from 1; 0: not there */
 	uint32_t active;
@@ -313,15 +313,16 @@ static uint32_t scaled(uint32_t limit, uint32_t rate)
 /* New connections a second: evenly, or as many at once as a second may have. */
 static uint64_t interval_ms(const struct group *g, uint32_t connections)
 {
-	uint32_t a_second = g->limits.connections_per_second ? g->limits.connections_per_second
-							     : connections;
+	uint32_t a_second =
+	    g->limits.connections_per_second ? g->limits.connections_per_second : connections;
 
 	return 1000u * FULL / ((uint64_t)a_second * g->rate);
 }
 
 static uint64_t even_when(const struct group *g, uint32_t connections)
 {
-	uint64_t interval = interval_ms(g, connections), ahead = 1000 > interval ? 1000 - interval : 0;
+	uint64_t interval = interval_ms(g, connections),
+		 ahead = 1000 > interval ? 1000 - interval : 0;
 
 	return g->even_ms > ahead ? g->even_ms - ahead : 0;
 }
@@ -363,9 +364,9 @@ static uint64_t when(const struct pacer *p, struct group *g, uint32_t recipients
 
 static void grant(struct group *g, uint32_t recipients, uint64_t now_ms)
 {
-	g->even_ms = (g->even_ms > now_ms ? g->even_ms : now_ms) +
-		     interval_ms(g, g->limits.connections ? g->limits.connections
-							  : CONNECTIONS_DEFAULT);
+	g->even_ms =
+	    (g->even_ms > now_ms ? g->even_ms : now_ms) +
+	    interval_ms(g, g->limits.connections ? g->limits.connections : CONNECTIONS_DEFAULT);
 	g->active++;
 	g->promised += recipients;
 	window_add(&g->recipients, recipients, now_ms);

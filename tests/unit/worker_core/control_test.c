@@ -86,7 +86,8 @@ static void it_is_of_the_length_class_of_the_real_ones(void **state)
 		{ "ann", "bob", "cyd", NULL },
 		{ "ann.miller", "j.smith", "lee.ray", NULL },
 		{ "annabel.miller", "christopher", "robert.langley", NULL },
-		{ "annabella.montgomery", "christopher.robinson-lee", "maximilian.oberhauser", NULL },
+		{ "annabella.montgomery", "christopher.robinson-lee", "maximilian.oberhauser",
+		  NULL },
 	};
 	struct sample s;
 
@@ -115,9 +116,9 @@ static void it_is_of_the_length_class_of_the_real_ones(void **state)
 /* Separators, digits and capitals come in the proportion of the sample. */
 static void it_is_of_the_alphabet_of_the_real_ones(void **state)
 {
-	static const char *const mixed[] = { "ann.lee",	  "bob.ray",  "cyd.may", "dan.fox",
-					     "eve.hall",  "fay.long", "gus_orr", "hal_poe",
-					     "ian1985",	  "Jo.Kent",  NULL };
+	static const char *const mixed[] = { "ann.lee",	 "bob.ray",  "cyd.may", "dan.fox",
+					     "eve.hall", "fay.long", "gus_orr", "hal_poe",
+					     "ian1985",	 "Jo.Kent",  NULL };
 	static const char *const letters[] = { "annabel", "robert", NULL };
 	unsigned dots = 0, lines = 0, digits = 0, capitals = 0;
 	char name[CONTROL_LOCAL_MAX];
@@ -182,9 +183,9 @@ static void its_letters_are_those_of_names(void **state)
 
 static void it_never_says_what_it_is_for(void **state)
 {
-	static const char *const words[] = { "test",  "prob",	"verif", "check", "fake",
-					     "spam",  "trap",	"null",	 "admin", "abuse",
-					     "root",  "mail",	"info",	 "user",  "rollcall" };
+	static const char *const words[] = { "test", "prob", "verif", "check", "fake",
+					     "spam", "trap", "null",  "admin", "abuse",
+					     "root", "mail", "info",  "user",  "rollcall" };
 	static const char *const samples[] = { "test.user", "probe1", "check-mail", NULL };
 	char name[CONTROL_LOCAL_MAX];
 	struct sample s;
@@ -201,10 +202,12 @@ static void it_never_says_what_it_is_for(void **state)
 /* What no person would be called is no model; where there is no other, the usual form is taken. */
 static void odd_names_are_no_model(void **state)
 {
-	static const char *const odd[] = { "\"a b\"",	 "ann+tag",  "12345678",
-					   "m\xc3\xbcller", ".ann",  "ann.",
-					   "a..b",	 "a.b.c.d.e", "a1b2c3d4e5",
-					   "averyveryverylongnamewithoutanyendatall", NULL };
+	static const char *const odd[] = { "\"a b\"",	 "ann+tag",
+					   "12345678",	 "m\xc3\xbcller",
+					   ".ann",	 "ann.",
+					   "a..b",	 "a.b.c.d.e",
+					   "a1b2c3d4e5", "averyveryverylongnamewithoutanyendatall",
+					   NULL };
 	char name[CONTROL_LOCAL_MAX];
 	struct sample s;
 
