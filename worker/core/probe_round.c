@@ -299,7 +299,7 @@ void probe_round_over(struct probe *p, uint64_t now_ms)
 	} else if (p->tls_asked && !s->said_421) {
 		/* Once more, and sealed from the start. */
 		return;
-	} else if (s->refused && p->resets && p->answered && !s->said_421) {
+	} else if (s->refused && p->resets && p->answered) {
 		/* A second MAIL in one session is what it does not like. */
 		p->no_reset = true;
 		return;
