@@ -176,6 +176,21 @@ static bool happens(struct play *y, const char *word, char *raw, char **words, s
 	} else if (IS("STALL") && n) {
 		/* Time passes before the connection is open. */
 		play_advance(y, play_span(y, words[0]));
+	} else if (IS("STRAY")) {
+		/* All that does not belong here. */
+		struct probe_tls info = { "SSLv2", "none", NULL };
+
+		CORE(probe_on_tls(y->probe, &info, y->now_ms));
+		CORE(probe_on_slot(y->probe, y->now_ms));
+		CORE(probe_on_mx(y->probe, NULL, y->now_ms));
+		CORE(probe_on_addresses(y->probe, NULL, 0, false, y->now_ms));
+		if (!y->connecting && !y->connected) {
+			CORE(probe_on_connected(y->probe, y->now_ms));
+			CORE(probe_on_data(y->probe, "250 what\r\n", 10, y->now_ms));
+			CORE(probe_on_closed(y->probe, ROLLCALL__FAILURE__FAILURE_CLOSED,
+					     y->now_ms));
+		}
+		play_pump(y);
 	} else if (IS("STOP")) {
 		play_start(y);
 		CORE(probe_stop(y->probe, y->now_ms));

@@ -52,6 +52,9 @@ static bool set_addresses(struct mx_plan *plan, uint8_t host, const struct probe
 	size_t room = (size_t)MX_PLAN_ADDRESSES_MAX - plan->address_n;
 
 	h->known = true;
+	/* The better ones that are still to be looked up shall find room. */
+	for (uint8_t i = 0; i < host && room > 1; i++)
+		room -= !plan->hosts[i].known;
 	if (n > room)
 		n = room;
 	if (n == 0)

@@ -559,10 +559,8 @@ void probe_on_connected(struct probe *p, uint64_t now_ms)
 
 void probe_on_tls(struct probe *p, const struct probe_tls *info, uint64_t now_ms)
 {
-	if (p->state != TALKING)
-		return;
-	probe_talk_sealed(p, info);
-	smtp_session_sealed(&p->session, now_ms);
+	if (p->state == TALKING && smtp_session_sealed(&p->session, now_ms))
+		probe_talk_sealed(p, info);
 }
 
 void probe_on_closed(struct probe *p, Rollcall__Failure failure, uint64_t now_ms)

@@ -339,14 +339,15 @@ bool smtp_session_time(struct smtp_session *s, uint64_t now_ms)
 	return true;
 }
 
-void smtp_session_sealed(struct smtp_session *s, uint64_t now_ms)
+bool smtp_session_sealed(struct smtp_session *s, uint64_t now_ms)
 {
 	if (s->state != HANDSHAKE)
-		return;
+		return false;
 	s->tls = true;
 	s->pipelining = s->smtputf8 = s->starttls = s->enhanced = s->size = s->used_helo = false;
 	s->size_most = 0;
 	say_ehlo(s, now_ms);
+	return true;
 }
 
 bool smtp_session_upgrade(struct smtp_session *s, uint64_t now_ms)
@@ -472,11 +473,6 @@ bool smtp_session_over(const struct smtp_session *s)
 	return s->state == OVER;
 }
 
-bool smtp_session_leaving(const struct smtp_session *s)
-{
-	return s->state == QUIT || s->state == OVER;
-}
-
 uint64_t smtp_session_deadline(const struct smtp_session *s)
 {
 	const char *limits = (const char *)s->limits;
@@ -485,11 +481,6 @@ uint64_t smtp_session_deadline(const struct smtp_session *s)
 		   ? UINT64_MAX
 		   : s->entered_ms +
 			 *(const uint32_t *)(const void *)(limits + states[s->state].limit);
-}
-
-Rollcall__Stage smtp_session_stage(const struct smtp_session *s)
-{
-	return states[s->state].stage;
 }
 
 const char *smtp_session_doing(const struct smtp_session *s)

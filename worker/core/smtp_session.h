@@ -80,8 +80,9 @@ void smtp_session_closed(struct smtp_session *session, Rollcall__Failure failure
 /* True where the time limit of its state has passed: it is over now. */
 bool smtp_session_time(struct smtp_session *session, uint64_t now_ms);
 
-/* The handshake has succeeded: all that was learned before it is forgotten (RFC 3207, 4.2). */
-void smtp_session_sealed(struct smtp_session *session, uint64_t now_ms);
+/* The handshake has succeeded; false: there was none. All that was learned before it is forgotten
+ * (RFC 3207, 4.2). */
+bool smtp_session_sealed(struct smtp_session *session, uint64_t now_ms);
 /*
  * The server has just refused EHLO or MAIL because it wants TLS first. True: STARTTLS goes out
  * instead of what was to follow, and the session begins anew behind it. False: it cannot, now.
@@ -114,11 +115,7 @@ const char *smtp_session_take(struct smtp_session *session, size_t *ret_len);
 /* Whether TLS is to be started now; once. */
 bool smtp_session_take_tls(struct smtp_session *session);
 bool smtp_session_over(const struct smtp_session *session);
-/* Whether QUIT is under way: answers can no longer come. */
-bool smtp_session_leaving(const struct smtp_session *session);
 uint64_t smtp_session_deadline(const struct smtp_session *session);
-/* The stage it is at. */
-Rollcall__Stage smtp_session_stage(const struct smtp_session *session);
 /* "waiting for the greeting": static text. */
 const char *smtp_session_doing(const struct smtp_session *session);
 
