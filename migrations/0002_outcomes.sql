@@ -19,16 +19,24 @@ CREATE TABLE outcome_import (
 	unmatched  bigint NOT NULL,       -- no result of that address at that time
 	bad        bigint NOT NULL,       -- could not be read
 	faults     jsonb NOT NULL DEFAULT '[]',  -- the first bad rows: record, row, column, why; never the address
+	idempotency_key text,
 	created_at timestamptz NOT NULL DEFAULT now(),
-	UNIQUE (tenant, sha256)
+	UNIQUE (tenant, idempotency_key)
 );
+CREATE UNIQUE INDEX outcome_import_file ON outcome_import (tenant, coalesce(client, ''), sha256);
 CREATE INDEX outcome_import_tenant ON outcome_import (tenant, id);
 
--- Each result has at most one outcome: a bounce outweighs a delivery that was reported before it.
+-- Each result has at most one outcome: a bounce outweighs a delivery that was reported before it. The rest is the bucket that it
+-- was counted in, whatever the row is called by now.
 CREATE TABLE outcome (
 	job      bigint NOT NULL REFERENCES job ON DELETE CASCADE,
 	uid      bigint NOT NULL,
 	bounced  boolean NOT NULL,
+	reason   smallint NOT NULL,
+	provider text NOT NULL,
+	evidence smallint NOT NULL,
+	measured boolean NOT NULL,
+	score    smallint NOT NULL,
 	PRIMARY KEY (job, uid)
 );
 
