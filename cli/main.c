@@ -66,6 +66,19 @@ static const struct cli_command commands[] = {
 	  "  --status S        only rows of this status, or several: valid,catch_all\n"
 	  "  --format F        csv (default) or ndjson;  --json: ndjson, and list and show as JSON\n" CLIENT_HELP,
 	  cli_jobs },
+	{ "outcomes", "import FILE [--format F] | list | show ID | accuracy", "what became of your mailings, and how the scores hold",
+	  "  import FILE       bounces and deliveries of a campaign, plain or gzip or zstd; - is standard input. A CSV with the columns\n"
+	  "                    address and outcome, perhaps time and diagnostic; or the export of a mail provider, known by its columns\n"
+	  "  list              all imports, newest first\n"
+	  "  show ID           one import: counts, and the rows that could not be read\n"
+	  "  accuracy          scores given against what was delivered, and made-up addresses that were accepted\n"
+	  "  --format F        generic, sendgrid, mailgun, postmark, ses, mailchimp, sparkpost or brevo (else: looked at)\n"
+	  "  --name N          the import's name (else the file's)\n"
+	  "  --status S, --provider P   accuracy of these rows only; -: servers without a profile\n"
+	  "  --json            as JSON\n" CLIENT_HELP
+	  "Exit status 2 where the file was refused; rows that could not be read are told of, and the rest counts (exit status 0).\n"
+	  "What the figures mean: docs/scores.md.\n",
+	  cli_outcomes },
 };
 
 void cli_usage(const struct cli_command *command)

@@ -202,6 +202,27 @@ static bool on_piece(void *ctx, int piece, const char **ret_name, char ret_lacks
 	return true;
 }
 
+static enum outcome_kind on_outcome(void *ctx, const char *provider, enum outcome_kind kind,
+				    const char *diagnostic, size_t len)
+{
+	return outcome_decide(((struct context *)ctx)->rules, provider, kind, diagnostic, len);
+}
+
+static struct score on_score(void *ctx, const struct posteriors *measured, enum rc_reason reason,
+			     const char *provider, enum score_evidence evidence)
+{
+	const struct context *context = ctx;
+	const struct rc_provider *profile =
+	    provider && *provider ? rc_providers_find(context->providers, provider) : NULL;
+	const struct score_key key = { .reason = reason,
+				       .provider = provider,
+				       .evidence = evidence,
+				       .inconsistent =
+					   profile && profile->honesty == RC_INCONSISTENT };
+
+	return posteriors_score(measured, context->scores, &key);
+}
+
 /* PostgreSQL has everything that counts: what hangs on a broker that is gone need not end in order.
  */
 static void *give_up(void *exit_status)
@@ -245,7 +266,9 @@ static int serve(const struct config *config)
 							   .ctx = &context,
 							   .uploaded = on_uploaded,
 							   .changed = on_changed,
-							   .piece = on_piece };
+							   .piece = on_piece,
+							   .outcome = on_outcome,
+							   .score = on_score };
 
 		status = prepare_database(&context, &err);
 		if (status == RC_OK)

@@ -36,6 +36,26 @@ bool request_flag(struct request *r, const char *name, bool *ret_value)
 	return true;
 }
 
+bool request_number(struct request *r, const char *name, int64_t min, int64_t max,
+		    int64_t *ret_value)
+{
+	const char *text = request_param(r, name);
+	char *end;
+	long long value;
+
+	if (!text)
+		return true;
+	value = strtoll(text, &end, 10);
+	if (!*text || *end || value < min || value > max) {
+		reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter",
+			      "%s is a number from %lld to %lld, not \"%.64s\"", name,
+			      (long long)min, (long long)max, text);
+		return false;
+	}
+	*ret_value = value;
+	return true;
+}
+
 bool request_answered(const struct request *r)
 {
 	return r->response != NULL;

@@ -16,6 +16,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/status.h"
+#include "coordinator/http/decode.h"
 #include "coordinator/http/http_server.h"
 #include "coordinator/http/json_text.h"
 #include "coordinator/http/records.h"
@@ -27,6 +28,7 @@ struct db;
 struct pool;
 struct rate;
 struct list_upload;
+struct outcomes_upload;
 struct request;
 
 enum { API_BODY_MAX = 64 * 1024, API_POOL_WAIT_MS = 1000, API_PARAMS_MAX = 12 };
@@ -62,6 +64,7 @@ struct request {
 	struct db *db; /* while the request is at work; NULL where the route needs none */
 	struct rc_buf body;
 	struct list_upload *upload;
+	struct outcomes_upload *outcomes;
 	struct MHD_Response *response; /* the answer, once there is one */
 	unsigned status;
 	struct rc_buf
@@ -76,6 +79,13 @@ const char *request_param(const struct request *r, const char *name);
 /* "true", "1", "yes" or "" is true, "false", "0", "no" false. False and a problem for anything
  * else. */
 bool request_flag(struct request *r, const char *name, bool *ret_value);
+/* A number of the query; absent: *ret_value stays. False and a problem where it is none, or out of
+ * range. */
+bool request_number(struct request *r, const char *name, int64_t min, int64_t max,
+		    int64_t *ret_value);
+/* What Content-Encoding says; *ret_transport: it says something. False and a problem where it is
+ * unknown. */
+bool request_coding(struct request *r, enum decode_coding *ret_coding, bool *ret_transport);
 bool request_answered(const struct request *r);
 
 /* Takes over `body`. */
@@ -117,6 +127,13 @@ void call_upload(struct request *r);
 void list_upload_free(struct list_upload *upload); /* takes NULL */
 void call_verify(struct request *r);		   /* api_rows.c */
 void call_row(struct request *r);
-void call_results(struct request *r); /* api_results.c */
+void call_results(struct request *r);	     /* api_results.c */
+void call_outcomes_begin(struct request *r); /* api_outcomes.c */
+void call_outcomes_data(struct request *r, const char *data, size_t len);
+void call_outcomes(struct request *r);
+void outcomes_upload_free(struct outcomes_upload *upload); /* takes NULL */
+void call_outcomes_list(struct request *r);
+void call_outcomes_get(struct request *r);
+void call_accuracy(struct request *r); /* api_accuracy.c */
 
 #endif

@@ -112,26 +112,6 @@ static void reply_job(struct request *r, unsigned status)
 		reply_json(r, status, job_json(r, &job));
 }
 
-static bool number_param(struct request *r, const char *name, int64_t min, int64_t max,
-			 int64_t *ret_value)
-{
-	const char *text = request_param(r, name);
-	char *end;
-	long long value;
-
-	if (!text)
-		return true;
-	value = strtoll(text, &end, 10);
-	if (!*text || *end || value < min || value > max) {
-		reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter",
-			      "%s is a number from %lld to %lld, not \"%.64s\"", name,
-			      (long long)min, (long long)max, text);
-		return false;
-	}
-	*ret_value = value;
-	return true;
-}
-
 void call_jobs_list(struct request *r)
 {
 	struct job_scope scope = request_scope(r);
@@ -141,8 +121,8 @@ void call_jobs_list(struct request *r)
 	bool more = false;
 	int count = 0;
 
-	if (!number_param(r, "cursor", 1, INT64_MAX - 1, &before) ||
-	    !number_param(r, "limit", 1, LIST_LIMIT_MAX, &limit))
+	if (!request_number(r, "cursor", 1, INT64_MAX - 1, &before) ||
+	    !request_number(r, "limit", 1, LIST_LIMIT_MAX, &limit))
 		return;
 	jobs = calloc((size_t)limit, sizeof(*jobs));
 	if (!jobs) {

@@ -91,7 +91,7 @@ static enum rc_status on_data(void *ctx, const char *data, size_t len)
 
 /* ---- what the request says */
 
-static bool coding_of(struct request *r, enum decode_coding *ret_coding, bool *ret_transport)
+bool request_coding(struct request *r, enum decode_coding *ret_coding, bool *ret_transport)
 {
 	const char *text = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND,
 						       MHD_HTTP_HEADER_CONTENT_ENCODING);
@@ -247,7 +247,7 @@ void call_upload_begin(struct request *r)
 	    r->api->params.max_upload > 0 ? (uint64_t)r->api->params.max_upload : 10ULL << 30;
 
 	r->upload = u;
-	if (!u || !coding_of(r, &coding, &u->hash_decoded) || !format_of(r, &lp.records) ||
+	if (!u || !request_coding(r, &coding, &u->hash_decoded) || !format_of(r, &lp.records) ||
 	    !header_of(r, &lp.header) || !job_params(r, &up)) {
 		if (!u)
 			reply_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no-memory",

@@ -86,6 +86,27 @@ static const struct route routes[] = {
 	  .json_body = true,
 	  .handle = call_verify,
 	  .params = { "wait" } },
+	{ .method = "POST",
+	  .path = "/v1/outcomes",
+	  .role = KEY_SUBMIT,
+	  .begin = call_outcomes_begin,
+	  .data = call_outcomes_data,
+	  .handle = call_outcomes,
+	  .params = { "name", "format", "client" } },
+	{ .method = "GET",
+	  .path = "/v1/outcomes",
+	  .role = KEY_READ,
+	  .handle = call_outcomes_list,
+	  .params = { "cursor", "limit" } },
+	{ .method = "GET",
+	  .path = "/v1/outcomes/{id}",
+	  .role = KEY_READ,
+	  .handle = call_outcomes_get },
+	{ .method = "GET",
+	  .path = "/v1/accuracy",
+	  .role = KEY_READ,
+	  .handle = call_accuracy,
+	  .params = { "status", "provider" } },
 	{ .method = "GET", .path = "/v1/lanes", .role = KEY_READ, .handle = call_lanes },
 };
 
@@ -229,6 +250,7 @@ static void request_free(struct request *r)
 	if (!r)
 		return;
 	list_upload_free(r->upload);
+	outcomes_upload_free(r->outcomes);
 	pool_give(r->api->pool, r->db);
 	if (r->response)
 		MHD_destroy_response(r->response);
@@ -254,7 +276,9 @@ static struct request *request_new(struct api *api, struct MHD_Connection *conne
 static enum MHD_Result answer(struct request *r)
 {
 	list_upload_free(r->upload);
+	outcomes_upload_free(r->outcomes);
 	r->upload = NULL;
+	r->outcomes = NULL;
 	pool_give(r->api->pool, r->db);
 	r->db = NULL;
 	if (!r->response)
@@ -305,7 +329,9 @@ static enum MHD_Result drop(struct request *r, size_t len)
 	/* What the upload held is given back now: the client may take its time. */
 	if (r->db) {
 		list_upload_free(r->upload);
+		outcomes_upload_free(r->outcomes);
 		r->upload = NULL;
+		r->outcomes = NULL;
 		pool_give(r->api->pool, r->db);
 		r->db = NULL;
 	}

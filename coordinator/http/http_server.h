@@ -13,6 +13,8 @@
 #include <stdint.h>
 
 #include "common/base/status.h"
+#include "coordinator/core/outcome.h"
+#include "coordinator/core/posteriors.h"
 
 struct http_server;
 
@@ -31,6 +33,12 @@ struct http_server_params {
 	/* For /readyz: piece 0, 1, 2 ...; false after the last one. *ret_name is static;
 	 * `ret_lacks` is "" where it is well, else one sentence. */
 	bool (*piece)(void *ctx, int piece, const char **ret_name, char ret_lacks[HTTP_LACKS_MAX]);
+	/* What the rules make of an imported outcome (coordinator/core/outcome.h), and the score of
+	 * a bucket; `measured` NULL: its prior. */
+	enum outcome_kind (*outcome)(void *ctx, const char *provider, enum outcome_kind kind,
+				     const char *diagnostic, size_t len);
+	struct score (*score)(void *ctx, const struct posteriors *measured, enum rc_reason reason,
+			      const char *provider, enum score_evidence evidence);
 };
 
 /* RC_INVALID: `listen` is no address; RC_CONFLICT: the port is taken; the sentence names it and
