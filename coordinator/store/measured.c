@@ -12,7 +12,8 @@ enum { JOBS = 1024, CONTROLS_MAX = 256 };
 struct tenant {
 	struct tenant *next;
 	int id;
-	int64_t read_at_ms; /* 0: not yet */
+	int64_t looked_at_ms, read_at_ms; /* 0: not yet */
+	int64_t imports, outcomes;	  /* then */
 	struct posteriors *posteriors;
 };
 
@@ -132,6 +133,38 @@ static struct tenant *tenant_find(struct measured *m, int id)
 	return t;
 }
 
+/* Once a batch: whether something was imported since. */
+static enum rc_status look(struct tenant *t, struct db *db, int64_t now_ms, struct rc_error *err)
+{
+	struct db_result *r;
+	int64_t imports, outcomes;
+	enum rc_status status =
+	    db_query_kept(db,
+			  "SELECT count(*), coalesce(sum(delivered + bounced), 0)::bigint FROM "
+			  "outcome_import WHERE tenant = $1::int",
+			  DB_PARAMS(db_int(t->id)), &r, err);
+
+	if (status != RC_OK)
+		return status;
+	imports = db_get_int(r, 0, 0);
+	outcomes = db_get_int(r, 0, 1);
+	db_result_free(r);
+	/* Old also where the clock was set back. */
+	if (t->read_at_ms == 0 || imports != t->imports || outcomes != t->outcomes ||
+	    now_ms < t->read_at_ms || now_ms - t->read_at_ms > MEASURED_KEEP_MS) {
+		t->read_at_ms = 0;
+		posteriors_clear(t->posteriors);
+		status = measured_load(db, t->id, t->posteriors, err);
+		if (status != RC_OK)
+			return status;
+		t->read_at_ms = now_ms;
+		t->imports = imports;
+		t->outcomes = outcomes;
+	}
+	t->looked_at_ms = now_ms;
+	return RC_OK;
+}
+
 enum rc_status measured_of_job(struct measured *m, struct db *db, int64_t job, int64_t now_ms,
 			       const struct posteriors **ret_posteriors, struct rc_error *err)
 {
@@ -148,16 +181,10 @@ enum rc_status measured_of_job(struct measured *m, struct db *db, int64_t job, i
 	t = tenant_find(m, tenant);
 	if (!t)
 		return no_memory(err);
-	/* Also where the clock was set back. */
-	if (t->read_at_ms == 0 || now_ms < t->read_at_ms ||
-	    now_ms - t->read_at_ms > MEASURED_KEEP_MS) {
-		t->read_at_ms = 0;
-		posteriors_clear(t->posteriors);
-		status = measured_load(db, tenant, t->posteriors, err);
-		if (status != RC_OK)
-			return status;
-		t->read_at_ms = now_ms;
-	}
+	if (t->looked_at_ms != now_ms)
+		status = look(t, db, now_ms, err);
+	if (status != RC_OK)
+		return status;
 	*ret_posteriors = t->posteriors;
 	return RC_OK;
 }

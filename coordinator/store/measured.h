@@ -2,8 +2,9 @@
  * measured - what imported outcomes and random controls say of scores, for the threads that judge.
  *
  * Owner: planner, leader or sink, one each; one thread. A tenant's counts are read when first asked
- * for and again when they are older than MEASURED_KEEP_MS, so that an import acts without a
- * restart. Controls are collected in memory and written with the sink's transaction.
+ * for, again after each import (looked for once a batch), and when they are older than
+ * MEASURED_KEEP_MS, for the controls. Controls are collected in memory and written with the sink's
+ * transaction.
  */
 #ifndef COORDINATOR_STORE_MEASURED_H
 #define COORDINATOR_STORE_MEASURED_H
@@ -18,7 +19,7 @@
 struct db;
 struct measured;
 
-enum { MEASURED_KEEP_MS = 2000 };
+enum { MEASURED_KEEP_MS = 10000 };
 
 /* NULL when out of memory. */
 struct measured *measured_new(void);

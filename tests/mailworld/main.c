@@ -1,6 +1,7 @@
 /* mailworld - a simulated mail internet on loopback. README.md says how it is used. */
 #include "common/base/options.h"
 #include "tests/mailworld/generate.h"
+#include "tests/mailworld/outcomes.h"
 #include "tests/mailworld/rows.h"
 #include "tests/mailworld/serve.h"
 #include "tests/mailworld/worldfile.h"
@@ -10,8 +11,8 @@
 #include <string.h>
 
 struct config {
-	const char *dns, *world, *mix, *share, *write_list, *truth, *write_targets, *stats,
-	    *control;
+	const char *dns, *world, *mix, *share, *write_list, *truth, *outcomes, *write_targets,
+	    *stats, *control;
 	int64_t smtp_port, seed, domains, mx, rows, time_scale, reply_delay;
 	bool check, print_world;
 };
@@ -45,6 +46,8 @@ static const struct rc_option options[] = {
 	  "Write the list there, and exit." },
 	{ "truth", RC_OPTION_STRING, FIELD(truth), 0, 0, NULL, "file", false, false,
 	  "Write the truth there, and exit." },
+	{ "outcomes", RC_OPTION_STRING, FIELD(outcomes), 0, 0, NULL, "file", false, false,
+	  "Write what becomes of a message to each row there, and exit." },
 	{ "write-targets", RC_OPTION_STRING, FIELD(write_targets), 0, 0, NULL, "file", false, false,
 	  "Write what bench-prober asks for there, and exit." },
 	{ "stats", RC_OPTION_STRING, FIELD(stats), 0, 0, NULL, "file", false, false,
@@ -120,10 +123,12 @@ static enum rc_status run(const struct config *config, struct mw_world *world, s
 		status = mw_rows_write_list(world, config->write_list, err);
 	if (status == RC_OK && config->truth)
 		status = mw_rows_write_truth(world, config->truth, err);
+	if (status == RC_OK && config->outcomes)
+		status = mw_outcomes_write(world, config->outcomes, err);
 	if (status == RC_OK && config->write_targets)
 		status = mw_rows_write_targets(world, config->write_targets, err);
-	if (status != RC_OK || config->write_list || config->truth || config->write_targets ||
-	    config->print_world || config->check)
+	if (status != RC_OK || config->write_list || config->truth || config->outcomes ||
+	    config->write_targets || config->print_world || config->check)
 		return status;
 	free(world->rows);
 	world->rows = NULL;
