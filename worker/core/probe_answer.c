@@ -237,6 +237,14 @@ static void take_control(struct probe *p, struct probe_control *c, Rollcall__Rep
 	probe_control_settle(p, c, now_ms);
 }
 
+/* Some greylisters do not say what they are (OpenBSD's spamd: "Temporary failure, please try again
+ * later."). Where it is one, the control's clock must not start later than the recipients'. */
+static bool may_be_greylisted(const struct rc_classification *c)
+{
+	return c->category == RC_CATEGORY_GREYLISTED ||
+	       (c->category == RC_CATEGORY_TEMPORARY && !c->names_mailbox);
+}
+
 static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *reply,
 			uint64_t now_ms)
 {
@@ -270,7 +278,7 @@ static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *
 	accepted =
 	    class.category == RC_CATEGORY_ACCEPTED || class.category == RC_CATEGORY_FORWARDED;
 	if (!suspect && p->shard->control == ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED &&
-	    (accepted || class.category == RC_CATEGORY_GREYLISTED)) {
+	    (accepted || may_be_greylisted(&class))) {
 		probe_control_want(p, CONTROL_RANDOM);
 		hold = CONTROL_RANDOM;
 	} else if (!suspect && p->shard->ask_postmaster && reply->code / 100 == 5 &&
