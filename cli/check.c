@@ -65,6 +65,61 @@ static const char *code_means(const char *text)
 	return "";
 }
 
+/* What a command of ours asks. */
+static const char *command_asks(const char *text)
+{
+	static const struct {
+		const char *verb, *asks;
+	} verbs[] = {
+		{ "EHLO", "this is who we are; what can you do?" },
+		{ "HELO", "this is who we are" },
+		{ "STARTTLS", "let us encrypt" },
+		{ "MAIL FROM", "a message would come from here" },
+		{ "RCPT TO", "would you take it for this one?" },
+		{ "RSET", "forget that" },
+		{ "QUIT", "that was all: no message follows" },
+	};
+	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+		if (strncmp(text, verbs[i].verb, strlen(verbs[i].verb)) == 0)
+			return verbs[i].asks;
+	return "";
+}
+
+/* Whose fault it is, as people say it. */
+static const char *fault_means(const char *fault)
+{
+	static const struct {
+		const char *fault, *means;
+	} faults[] = {
+		{ "recipient", "that is about the mailbox" },
+		{ "domain", "that is about the domain" },
+		{ "sender", "that is about us, and says nothing of the mailbox" },
+		{ "temporary", "that may pass, and says nothing of the mailbox yet" },
+		{ "unclear", "whose fault it is remains open" },
+	};
+	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+		if (strcmp(fault, faults[i].fault) == 0)
+			return faults[i].means;
+	return "";
+}
+
+/* Which rule spoke, and what it makes of the answer. */
+static void print_rule(const json_t *line)
+{
+	const char *fault = string_of(line, "fault");
+	const json_t *wait = json_object_get(line, "retry_after_s");
+
+	if (!*string_of(line, "rule"))
+		return;
+	print_field("        ^ rule ", string_of(line, "rule"));
+	print_field(": ", string_of(line, "category"));
+	if (*fault_means(fault))
+		printf("; %s", fault_means(fault));
+	if (json_is_integer(wait))
+		printf("; not again before %lld s", (long long)json_integer_value(wait));
+	putchar('\n');
+}
+
 static void print_line(const json_t *line)
 {
 	const char *who = string_of(line, "who"), *text = string_of(line, "text");
@@ -79,12 +134,78 @@ static void print_line(const json_t *line)
 			part[len - 1] = '\0';
 		printf("    %s ", note ? "  --" : server ? "  S:" : "  C:");
 		text_put(stdout, part);
-		const char *means = server ? code_means(part) : "";
+		const char *means = server ? code_means(part) : note ? "" : command_asks(part);
 		if (*means)
 			printf("   [%s]", means);
 		putchar('\n');
 		free(part);
 		text += len + (text[len] == '\n');
+	}
+	print_rule(line);
+}
+
+/* "10 mx.b.test [192.0.2.1 192.0.2.2]" of each mail server, or why there is none. */
+static void print_resolution(const json_t *resolution)
+{
+	static const struct {
+		const char *state, *means;
+	} states[] = {
+		{ "mx", "its mail servers" },
+		{ "implicit", "no MX record: the domain's own address takes its mail (RFC 5321, 5.1)" },
+		{ "null_mx", "a null MX: it takes no mail (RFC 7505)" },
+		{ "no_domain", "no such domain" },
+		{ "no_server", "neither an MX record nor an address" },
+		{ "failed", "no usable answer; that says nothing of the domain" },
+		{ "unroutable", "no mail server of it may be connected to" },
+	};
+	size_t i, k;
+	json_t *host, *address;
+
+	if (!json_is_object(resolution))
+		return;
+	printf("\n  asked the DNS");
+	print_field(", ", string_of(resolution, "at"));
+	for (i = 0; i < sizeof states / sizeof *states; i++)
+		if (strcmp(states[i].state, string_of(resolution, "state")) == 0)
+			printf(": %s", states[i].means);
+	print_field(" (", string_of(resolution, "detail"));
+	puts(*string_of(resolution, "detail") ? ")" : "");
+	json_array_foreach(json_object_get(resolution, "mx"), i, host) {
+		printf("    %5lld ", (long long)json_integer_value(json_object_get(host, "preference")));
+		text_put(stdout, string_of(host, "host"));
+		json_array_foreach(json_object_get(host, "addresses"), k, address) {
+			fputs(k ? " " : " [", stdout);
+			text_put(stdout, json_string_value(address) ? json_string_value(address) : "");
+		}
+		puts(k ? "]" : " has no address that may be connected to");
+	}
+}
+
+static void print_attempt(const json_t *attempt, size_t nth)
+{
+	const json_t *number = json_object_get(attempt, "attempt"), *waited = json_object_get(attempt, "waited_ms");
+	size_t k;
+	json_t *line;
+
+	if (json_is_integer(waited))
+		printf("\n  waited %.1f s\n", (double)json_integer_value(waited) / 1000);
+	printf("\n  attempt %lld", json_is_integer(number) ? (long long)json_integer_value(number) : (long long)nth);
+	print_field(", ", string_of(attempt, "at"));
+	print_field(", lane ", string_of(attempt, "lane"));
+	print_field(" from ", string_of(attempt, "source_ip"));
+	print_field(" as ", string_of(attempt, "helo"));
+	print_field(" for ", string_of(attempt, "mail_from"));
+	print_field(", to ", string_of(attempt, "mx"));
+	if (*string_of(attempt, "mx_address")) {
+		print_field(" [", string_of(attempt, "mx_address"));
+		putchar(']');
+	}
+	putchar('\n');
+	json_array_foreach(json_object_get(attempt, "conversation"), k, line)
+		print_line(line);
+	if (*string_of(attempt, "outcome")) {
+		print_field("    => ", string_of(attempt, "outcome"));
+		putchar('\n');
 	}
 }
 
@@ -138,32 +259,19 @@ static void print_row(const struct client *client, const char *address, const js
 		putchar('\n');
 	}
 
-	size_t i, k;
-	json_t *attempt, *line;
-	json_array_foreach(json_object_get(row, "attempts"), i, attempt) {
-		const json_t *number = json_object_get(attempt, "attempt");
-		printf("\n  attempt %lld", json_is_integer(number) ? (long long)json_integer_value(number) : (long long)i + 1);
-		print_field(", ", string_of(attempt, "at"));
-		print_field(", lane ", string_of(attempt, "lane"));
-		print_field(" from ", string_of(attempt, "source_ip"));
-		print_field(" as ", string_of(attempt, "helo"));
-		print_field(", to ", string_of(attempt, "mx"));
-		if (*string_of(attempt, "mx_address")) {
-			print_field(" [", string_of(attempt, "mx_address"));
-			putchar(']');
-		}
-		putchar('\n');
-		json_array_foreach(json_object_get(attempt, "conversation"), k, line)
-			print_line(line);
-		if (*string_of(attempt, "outcome")) {
-			print_field("    => ", string_of(attempt, "outcome"));
-			putchar('\n');
-		}
-	}
+	print_resolution(json_object_get(row, "resolution"));
+	size_t i;
+	json_t *attempt;
+	json_array_foreach(json_object_get(row, "attempts"), i, attempt)
+		print_attempt(attempt, i + 1);
 	if (!final && *string_of(row, "next_attempt_at")) {
-		print_field("\n  next attempt: ", string_of(row, "next_attempt_at"));
-		putchar('\n');
+		print_field("\n  waits; next attempt: ", string_of(row, "next_attempt_at"));
+		puts(", from the same lane");
 	}
+	print_field("\n  verdict: ", *status ? status : "not known yet");
+	print_field(", ", reason);
+	print_field(", by rule ", string_of(verdict, "rules"));
+	puts(final ? "" : " (not final)");
 }
 
 static int check_one(struct client *client, const char *address, int64_t wait_ms, bool json)

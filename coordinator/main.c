@@ -263,6 +263,7 @@ static int serve(const struct config *config)
 		 * waits for. */
 		const struct http_server_params params = { .listen = config->listen,
 							   .database = config->database,
+							   .rules = context.rules,
 							   .ctx = &context,
 							   .uploaded = on_uploaded,
 							   .changed = on_changed,

@@ -15,7 +15,8 @@
 
 enum { VERIFY_WAIT_DEFAULT_S = 5, VERIFY_WAIT_MAX_S = 300, LOOK_FIRST_MS = 10, LOOK_LAST_MS = 250 };
 
-static json_t *row_json(const struct results_job *job, int64_t n, const struct results_detail *d)
+static json_t *row_json(const struct results_job *job, int64_t n, const struct results_detail *d,
+			const struct rc_rules *rules)
 {
 	struct rc_buf email;
 	json_t *o;
@@ -27,7 +28,7 @@ static json_t *row_json(const struct results_job *job, int64_t n, const struct r
 	o = json_pack("{s:s, s:I, s:o, s:o, s:b, s:o, s:o, s:o}", "job", job->public_id, "row",
 		      (json_int_t)n, "email", json_safe(email.data ? email.data : "", email.len),
 		      "rollcall", render_json(&d->row), "final", (int)d->row.final, "resolution",
-		      transcript_resolution(d), "attempts", transcript_attempts(d),
+		      transcript_resolution(d), "attempts", transcript_attempts(d, rules),
 		      "next_attempt_at", json_time(d->next_attempt_ms));
 	rc_buf_done(&email);
 	return o;
@@ -45,7 +46,9 @@ static enum rc_status load_row(struct request *r, const char *public_id, int64_t
 	if (status == RC_OK)
 		status = results_detail_load(r->db, job, n, &detail, err);
 	if (status == RC_OK) {
-		*ret_row = only_final && !detail.row.final ? NULL : row_json(job, n, &detail);
+		*ret_row = only_final && !detail.row.final
+			       ? NULL
+			       : row_json(job, n, &detail, r->api->params.rules);
 		results_detail_done(&detail);
 	}
 	results_close(job);

@@ -9,11 +9,16 @@
 
 #include <jansson.h>
 
+#include "common/reply/reply_rules.h"
 #include "coordinator/store/results.h"
 
-/* [{"attempt":1,"at":...,"lane":...,"conversation":[{"who":"S","text":"220
- * ..."}],"outcome":"..."}], oldest first. NULL when out of memory. */
-json_t *transcript_attempts(const struct results_detail *detail);
+/*
+ * [{"attempt":1,"at":...,"lane":...,"conversation":[{"who":"S","text":"220 ..."}],
+ * "outcome":"..."}], oldest first; from the second on with "waited_ms". With `rules` (may be NULL),
+ * each answer that counts has "rule", "category", "fault" and, where it asks for a wait,
+ * "retry_after_s", as today's rules have it. NULL when out of memory.
+ */
+json_t *transcript_attempts(const struct results_detail *detail, const struct rc_rules *rules);
 /* {"state":"mx","mx":[{"preference":10,"host":...,"addresses":[...]}],"detail":...,"at":...}; null
  * where nothing was looked up. */
 json_t *transcript_resolution(const struct results_detail *detail);

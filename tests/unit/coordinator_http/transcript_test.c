@@ -99,7 +99,7 @@ static void test_conversation(void **state)
 	report.n_controls = 1;
 	pack(&report, &part);
 
-	attempts = transcript_attempts(&d);
+	attempts = transcript_attempts(&d, NULL);
 	assert_int_equal(json_array_size(attempts), 1);
 	attempt = json_array_get(attempts, 0);
 	assert_int_equal(json_integer_value(json_object_get(attempt, "attempt")), 2);
@@ -118,6 +118,74 @@ static void test_conversation(void **state)
 		assert_string_equal(text, expected[i]);
 	}
 	json_decref(attempts);
+	free((void *)(uintptr_t)part.body);
+}
+
+/* Which rule spoke of an answer, whose fault it says it is, and how long we waited. */
+static void test_annotations(void **state)
+{
+	static const struct {
+		const char *member, *value;
+	} first[] = { { "category", "greylisted" }, { "fault", "temporary" } };
+	Rollcall__Report report = ROLLCALL__REPORT__INIT;
+	Rollcall__Session session = ROLLCALL__SESSION__INIT, *sessions[] = { &session };
+	Rollcall__Answer mine = ROLLCALL__ANSWER__INIT, again = ROLLCALL__ANSWER__INIT,
+			 *answers[] = { &mine, &again };
+	Rollcall__Reply greeting, grey, gone, tls;
+	struct results_part part;
+	struct results_detail d = {
+		.uid = 42, .local = "anna", .domain = "x.test", .part = &part, .parts = 1
+	};
+	struct rc_rules *rules;
+	struct rc_error err;
+	json_t *attempts, *lines, *line;
+	bool starttls = false;
+
+	(void)state;
+	assert_int_equal(rc_rules_load(SOURCE_DIR "/data", &rules, &err), RC_OK);
+	session.greeting = reply(&greeting, 220, "", "ready");
+	session.starttls = reply(&tls, 220, "2.0.0", "go ahead");
+	session.tls = true;
+	session.tls_version = (char *)(uintptr_t) "TLSv1.3";
+	session.tls_thrown_away = 9;
+	mine.uid = again.uid = 42;
+	mine.session = again.session = 1;
+	mine.stage = again.stage = ROLLCALL__STAGE__STAGE_RCPT;
+	mine.attempt = 1;
+	again.attempt = 2;
+	mine.at_ms = 1000000;
+	again.at_ms = 1330500;
+	again.local_tries = 1;
+	mine.reply = reply(&grey, 450, "4.2.0", "<anna@x.test>: Greylisted, see http://postgrey");
+	again.reply = reply(&gone, 550, "5.1.1", "<anna@x.test>: User unknown");
+	report.sessions = sessions;
+	report.n_sessions = 1;
+	report.answers = answers;
+	report.n_answers = 2;
+	pack(&report, &part);
+	attempts = transcript_attempts(&d, rules);
+	assert_int_equal(json_array_size(attempts), 2);
+	assert_null(json_object_get(json_array_get(attempts, 0), "waited_ms"));
+	assert_int_equal(
+	    json_integer_value(json_object_get(json_array_get(attempts, 1), "waited_ms")), 330500);
+	lines = json_object_get(json_array_get(attempts, 0), "conversation");
+	line = json_array_get(lines, json_array_size(lines) - 1);
+	for (size_t i = 0; i < 2; i++)
+		assert_string_equal(json_string_value(json_object_get(line, first[i].member)),
+				    first[i].value);
+	assert_true(json_integer_value(json_object_get(line, "retry_after_s")) >= 300);
+	for (size_t i = 0; i < json_array_size(lines); i++)
+		starttls |=
+		    !strcmp(json_string_value(json_object_get(json_array_get(lines, i), "text")),
+			    "STARTTLS");
+	assert_true(starttls);
+	/* a yes before RCPT is no more than that */
+	assert_null(json_object_get(json_array_get(lines, 1), "rule"));
+	lines = json_object_get(json_array_get(attempts, 1), "conversation");
+	line = json_array_get(lines, json_array_size(lines) - 1);
+	assert_string_equal(json_string_value(json_object_get(line, "fault")), "recipient");
+	json_decref(attempts);
+	rc_rules_free(rules);
 	free((void *)(uintptr_t)part.body);
 }
 
@@ -144,7 +212,7 @@ static void test_odd_reports(void **state)
 	report.answers = answers;
 	report.n_answers = 2;
 	pack(&report, &part);
-	attempts = transcript_attempts(&d);
+	attempts = transcript_attempts(&d, NULL);
 	assert_int_equal(json_array_size(attempts), 2);
 	assert_string_equal(
 	    json_string_value(json_object_get(json_array_get(attempts, 0), "outcome")),
@@ -157,7 +225,7 @@ static void test_odd_reports(void **state)
 		size_t whole = part.len;
 
 		part.len = len;
-		attempts = transcript_attempts(&d);
+		attempts = transcript_attempts(&d, NULL);
 		assert_non_null(attempts);
 		json_decref(attempts);
 		part.len = whole;
@@ -168,6 +236,7 @@ static void test_odd_reports(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_conversation),
+					    cmocka_unit_test(test_annotations),
 					    cmocka_unit_test(test_odd_reports) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
