@@ -4,11 +4,12 @@
 SEED ?= 1
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
+SOAK_ROWS ?= 100000
 PYTHON ?= /usr/bin/python3
 PYTEST_ARGS ?=
 BIN := build/release/bin
 
-.PHONY: release dev setup install demo test units coverage e2e bench lint format asan tsan fuzz clean help
+.PHONY: release dev setup install demo test units coverage e2e bench lint format asan tsan fuzz soak clean help
 .DEFAULT_GOAL := release
 
 # Configured once; afterwards the build itself notices changed CMake files.
@@ -69,6 +70,13 @@ bench: | build
 	@$(MAKE) --no-print-directory release
 	@tests/bench/run
 
+# The same test that make test runs with 10,000 addresses; some minutes.
+soak: | build
+	@tools/setup test
+	@$(MAKE) --no-print-directory release
+	@echo "== soak: $(SOAK_ROWS) addresses in a world of every behaviour"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" ROLLCALL_SOAK_ROWS=$(SOAK_ROWS) $(PYTHON) -m pytest -q tests/e2e/test_every_behaviour.py $(PYTEST_ARGS)
+
 lint:
 	@echo "== lint"
 	@tools/lint
@@ -98,6 +106,7 @@ help:
 	@echo 'make test       installs what is missing, then runs every test'
 	@echo 'make coverage   what the scenarios alone take of worker/core; fails below 90 % of lines, 80 % of branches'
 	@echo 'make bench      the figures, side by side'
+	@echo 'make soak       SOAK_ROWS=$(SOAK_ROWS) addresses in a simulated mail internet where every behaviour goes on at once'
 	@echo 'make setup      installs the Debian packages of packages.txt that are missing'
 	@echo 'make install    into PREFIX=$(PREFIX) (DESTDIR is honoured)'
 	@echo 'make lint       house rules: includes, strata, warnings;  make format  formats the C'

@@ -269,6 +269,19 @@ static bool broke_tls(struct probe *p, Rollcall__Stage stage, Rollcall__Failure 
 	return true;
 }
 
+/* Whether the server, which offers PIPELINING, has refused MAIL because there was more behind it:
+ * "554 5.5.0 protocol synchronization". */
+static bool cries_haste(const struct probe *p)
+{
+	struct rc_classification class;
+
+	if (!p->session.refused || p->one_by_one || !p->talk || !p->talk->message.pipelined ||
+	    p->why_talk != p->talk || !p->why_reply || p->why_stage != ROLLCALL__STAGE__STAGE_MAIL)
+		return false;
+	probe_answer_classify(p, p->why_stage, p->why_reply, &class);
+	return class.category == RC_CATEGORY_PROTOCOL;
+}
+
 void probe_round_over(struct probe *p, uint64_t now_ms)
 {
 	struct smtp_session *s = &p->session;
@@ -302,6 +315,9 @@ void probe_round_over(struct probe *p, uint64_t now_ms)
 	} else if (s->refused && p->resets && p->answered) {
 		/* A second MAIL in one session is what it does not like. */
 		p->no_reset = true;
+		return;
+	} else if (cries_haste(p)) {
+		p->one_by_one = true;
 		return;
 	} else if (s->refused && p->why_talk == p->talk && p->why_reply) {
 		/* The greeting may be better elsewhere, and so may any server after a 421; all else
