@@ -264,6 +264,11 @@ static void by_acceptance(const struct verdict_input *in, const struct scores *s
 	}
 	switch (in->control) {
 	case VERDICT_CONTROL_ACCEPTED:
+		/* Some say yes to anything, but only for a while: it is to be seen twice. */
+		if (in->provider && in->provider->honesty == RC_INCONSISTENT &&
+		    in->deferred_for != RC_REASON_CONTROL_INCONCLUSIVE && in->attempts_max &&
+		    in->attempt < in->attempts_max)
+			break;
 		finish(in, scores, RC_REASON_DOMAIN_ACCEPTS_ALL, v);
 		return;
 	case VERDICT_CONTROL_REFUSED:

@@ -25,9 +25,39 @@ static const struct mw_fixed_host mimecast_hosts[] = {
 	{ NULL, 0 },
 };
 
+static const struct mw_fixed_host workspace_hosts[] = {
+	{ "aspmx.l.google.com", 1 },	   { "alt1.aspmx.l.google.com", 5 },
+	{ "alt2.aspmx.l.google.com", 5 },  { "alt3.aspmx.l.google.com", 10 },
+	{ "alt4.aspmx.l.google.com", 10 }, { NULL, 0 },
+};
+static const struct mw_fixed_host outlook_hosts[] = {
+	{ "outlook-com.olc.protection.outlook.com", 5 },
+	{ NULL, 0 },
+};
+static const struct mw_fixed_host hotmail_hosts[] = {
+	{ "hotmail-com.olc.protection.outlook.com", 2 },
+	{ NULL, 0 },
+};
+static const struct mw_fixed_host live_hosts[] = {
+	{ "live-com.olc.protection.outlook.com", 2 },
+	{ NULL, 0 },
+};
+static const struct mw_fixed_host icloud_hosts[] = {
+	{ "mx01.mail.icloud.com", 10 },
+	{ "mx02.mail.icloud.com", 10 },
+	{ NULL, 0 },
+};
+
 static const char *const gmail_domains[] = { "gmail.com", NULL };
 static const char *const yahoo_domains[] = { "yahoo.com", NULL };
 static const char *const aol_domains[] = { "aol.com", NULL };
+static const char *const ymail_domains[] = { "ymail.com", NULL };
+static const char *const rocketmail_domains[] = { "rocketmail.com", NULL };
+static const char *const outlook_domains[] = { "outlook.com", NULL };
+static const char *const hotmail_domains[] = { "hotmail.com", NULL };
+static const char *const live_domains[] = { "live.com", NULL };
+static const char *const icloud_domains[] = { "icloud.com", NULL };
+static const char *const me_domains[] = { "me.com", NULL };
 
 enum { SMALL = 1 }; /* permille of the demo for what is odd or hostile */
 
@@ -51,6 +81,68 @@ const struct mw_behaviour mw_behaviours[MW_BEHAVIOURS] = {
 	[MW_GMAIL_MAIL] = { "gmail", "Gmail: honest, in Gmail's words", NULL, NULL, AT_SMTP,
 			    .voice = MW_GMAIL, .exists = 80, .most_rows = UINT16_MAX,
 			    .demo_permille = 30, .hosts = gmail_hosts, .domains = gmail_domains },
+	[MW_WORKSPACE] = { "workspace", "Google Workspace: an honest tenant", NULL, NULL, AT_SMTP,
+			   .voice = MW_GMAIL, .most_rows = 24, .hosts = workspace_hosts },
+	[MW_WORKSPACE_CATCH_ALL] = { "workspace_catch_all",
+				     "Google Workspace: a tenant that accepts everybody",
+				     "catch_all", "domain_accepts_all", AT_SMTP, .voice = MW_GMAIL,
+				     .everybody = true, .answer = MW_ACCEPT, .most_rows = 60,
+				     .guest_of = MW_WORKSPACE, .hosts = workspace_hosts },
+	[MW_OUTLOOK_MAIL] = { "outlook",
+			      "Outlook.com: one recipient a session, 451 4.7.650 after 20", NULL,
+			      NULL, AT_SMTP, .server = MW_ONE_RECIPIENT | MW_THROTTLE,
+			      .voice = MW_OUTLOOK, .variants = 1, .exists = 80,
+			      .most_rows = UINT16_MAX, .hosts = outlook_hosts,
+			      .domains = outlook_domains },
+	[MW_HOTMAIL] = { "hotmail",
+			 "Hotmail: 250 for anything until it has been let alone for 200 s", NULL,
+			 NULL, AT_SMTP, .server = MW_ONE_RECIPIENT | MW_FICKLE, .voice = MW_OUTLOOK,
+			 .exists = 80, .most_rows = UINT16_MAX, .hosts = hotmail_hosts,
+			 .domains = hotmail_domains },
+	[MW_LIVE] = { "live", "Live: 250 for anything, always", "catch_all", "domain_accepts_all",
+		      AT_SMTP, .server = MW_ONE_RECIPIENT, .voice = MW_OUTLOOK, .everybody = true,
+		      .answer = MW_ACCEPT, .most_rows = UINT16_MAX, .hosts = live_hosts,
+		      .domains = live_domains },
+	[MW_M365] = { "microsoft365",
+		      "Microsoft 365: a tenant that refuses whom it has not, in words that name "
+		      "nobody; "
+		      "451 4.7.500 after 15",
+		      NULL, NULL, AT_SMTP, .server = MW_THROTTLE, .voice = MW_MICROSOFT,
+		      .variants = 1, .throttle_after = 15, .most_rows = 24, .own_servers = true,
+		      .zone = ".mail.protection.outlook.com" },
+	[MW_M365_CATCH_ALL] = { "microsoft365_catch_all",
+				"Microsoft 365: a tenant that accepts everybody", "catch_all",
+				"domain_accepts_all", AT_SMTP, .voice = MW_MICROSOFT,
+				.everybody = true, .answer = MW_ACCEPT, .most_rows = 60,
+				.own_servers = true, .zone = ".mail.protection.outlook.com" },
+	[MW_YAHOO_252] = { "yahoo_252", "Yahoo, when it says 252 to everybody", "unknown",
+			   "provider_accepts_all", AT_SMTP, .voice = MW_YAHOO, .everybody = true,
+			   .answer = MW_CANNOT_VERIFY, .most_rows = UINT16_MAX,
+			   .guest_of = MW_YAHOO_MAIL, .hosts = yahoo_hosts,
+			   .domains = ymail_domains },
+	[MW_YAHOO_REFUSING] = { "yahoo_refusing",
+				"Yahoo, when it refuses: nobody of the list is there", "invalid",
+				"mailbox_not_found", AT_SMTP, .voice = MW_YAHOO, .everybody = true,
+				.answer = MW_ABSENT, .most_rows = 20, .guest_of = MW_YAHOO_MAIL,
+				.hosts = yahoo_hosts, .domains = rocketmail_domains },
+	[MW_ICLOUD] = { "icloud", "iCloud: 421 4.7.1 for its volume after 100 recipients", NULL,
+			NULL, AT_SMTP, .server = MW_THROTTLE, .voice = MW_APPLE, .variants = 1,
+			.throttle_after = 100, .exists = 80, .most_rows = UINT16_MAX,
+			.hosts = icloud_hosts, .domains = icloud_domains },
+	[MW_ICLOUD_CATCH_ALL] = { "icloud_catch_all", "iCloud, where it accepts everybody",
+				  "catch_all", "domain_accepts_all", AT_SMTP, .voice = MW_APPLE,
+				  .everybody = true, .answer = MW_ACCEPT, .most_rows = UINT16_MAX,
+				  .guest_of = MW_ICLOUD, .hosts = icloud_hosts,
+				  .domains = me_domains },
+	[MW_PROOFPOINT] = { "proofpoint", "Proofpoint: 4xx to a stranger, clear on a proper retry",
+			    NULL, NULL, AT_SMTP, .greylist = MW_GREY_GATEWAY, .voice = MW_SENDMAIL,
+			    .most_rows = 24, .own_servers = true, .zone = ".gslb.pphosted.com" },
+	[MW_BARRACUDA_MAIL] = { "barracuda",
+				"Barracuda: 4xx to a stranger, clear on a proper retry, in its own "
+				"words",
+				NULL, NULL, AT_SMTP, .greylist = MW_GREY_GATEWAY,
+				.voice = MW_BARRACUDA, .most_rows = 24, .own_servers = true,
+				.zone = ".ess.barracudanetworks.com" },
 	[MW_POSTGREY] = { "greylist_postgrey",
 			  "postgrey: 450 for 300 s by /24 + sender + recipient, before the mailbox "
 			  "check",

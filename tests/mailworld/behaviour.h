@@ -44,6 +44,10 @@ enum mw_voice {
 	MW_YAHOO,
 	MW_JUNK,    /* octets beyond ASCII and NULs in every text */
 	MW_BARE_LF, /* lines that end in LF alone */
+	MW_MICROSOFT,
+	MW_OUTLOOK,
+	MW_APPLE,
+	MW_BARRACUDA,
 	MW_VOICES
 };
 
@@ -86,6 +90,7 @@ enum mw_greylist {
 	MW_GREY_MIMECAST,
 	MW_GREY_HARAKA,
 	MW_GREY_SAYS_WHEN, /* names the seconds in its words */
+	MW_GREY_GATEWAY,   /* of a filtering service, by IP */
 	MW_GREYLISTS
 };
 
@@ -147,12 +152,14 @@ enum mw_server_flag {
 	MW_SMTPUTF8 = 1 << 15, /* offers it */
 	MW_EIGHT_MX = 1 << 16,
 	MW_EXIM_SLOTS = 1 << 17, /* MW_EXIM_CONNECTIONS at once */
-	MW_EXCHANGE_TARPIT = 1 << 18
+	MW_EXCHANGE_TARPIT = 1 << 18,
+	MW_FICKLE = 1 << 19 /* yes to everybody, until the source has let it alone for a while */
 };
 
 enum {
 	MW_THROTTLE_AFTER = 20,
 	MW_THROTTLE_WINDOW_MS = 200 * 1000, /* before time-scale */
+	MW_FICKLE_LULL_MS = 200 * 1000,
 	MW_STARVE_AFTER = 12,
 	MW_MID_421_AFTER = 5,
 	MW_EXIM_CONNECTIONS = 20,
@@ -197,6 +204,9 @@ struct mw_behaviour {
 	uint8_t errors_max;	    /* that end a session of Postfix; 0: 20 */
 	uint16_t greeting_delay_ms; /* times within a session: never scaled */
 	uint16_t rcpt_delay_ms;
+	uint8_t guest_of;	 /* enum mw_behaviour_id: lives on their servers */
+	uint16_t throttle_after; /* with MW_THROTTLE; 0: MW_THROTTLE_AFTER */
+	const char *zone;	 /* its MX hosts are named below, one an operator */
 	const struct mw_fixed_host
 	    *hosts;		    /* real MX names, up to one without name; NULL: made up */
 	const char *const *domains; /* real domains, up to NULL; NULL: made up under .test */
@@ -208,6 +218,19 @@ enum mw_behaviour_id {
 	MW_YAHOO_MAIL,
 	MW_AOL,
 	MW_GMAIL_MAIL,
+	MW_WORKSPACE,
+	MW_WORKSPACE_CATCH_ALL,
+	MW_OUTLOOK_MAIL,
+	MW_HOTMAIL,
+	MW_LIVE,
+	MW_M365,
+	MW_M365_CATCH_ALL,
+	MW_YAHOO_252,
+	MW_YAHOO_REFUSING,
+	MW_ICLOUD,
+	MW_ICLOUD_CATCH_ALL,
+	MW_PROOFPOINT,
+	MW_BARRACUDA_MAIL,
 	MW_POSTGREY,
 	MW_POSTGREY_CATCH_ALL,
 	MW_MILTER_GREYLIST,

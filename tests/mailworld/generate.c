@@ -11,6 +11,22 @@
 
 enum { ROLES = 10 };
 
+/* Who runs the mail of most people, each under the names that he really has; the rest small
+ * domains. */
+static const struct {
+	uint8_t behaviour;
+	uint16_t permille;
+} providers[] = {
+	{ MW_GMAIL_MAIL, 80 },	  { MW_WORKSPACE, 60 },	       { MW_WORKSPACE_CATCH_ALL, 30 },
+	{ MW_OUTLOOK_MAIL, 40 },  { MW_HOTMAIL, 30 },	       { MW_LIVE, 20 },
+	{ MW_M365, 80 },	  { MW_M365_CATCH_ALL, 40 },   { MW_YAHOO_MAIL, 60 },
+	{ MW_YAHOO_252, 20 },	  { MW_YAHOO_REFUSING, 10 },   { MW_AOL, 40 },
+	{ MW_ICLOUD, 60 },	  { MW_ICLOUD_CATCH_ALL, 20 }, { MW_PROOFPOINT, 50 },
+	{ MW_MIMECAST_MAIL, 50 }, { MW_BARRACUDA_MAIL, 50 },   { MW_EXCHANGE_LIMITS, 5 },
+	{ MW_WANTS_AUTH, 20 },	  { MW_CATCH_ALL, 50 },	       { MW_POSTGREY, 40 },
+	{ MW_ROLE, 10 },
+};
+
 static const struct {
 	const char *name;
 	bool shares;	/* demo_permille of the behaviours */
@@ -18,10 +34,9 @@ static const struct {
 	bool exact;
 	uint16_t duplicates;
 } mixes[] = {
-	{ "demo", true, 0, false, 10 },
-	{ "every", false, 6, false, 10 },
-	{ "bench", false, 0, true, 0 },
-	{ "honest", false, 0, false, 0 },
+	{ "demo", true, 0, false, 10 },	      { "every", false, 6, false, 10 },
+	{ "bench", false, 0, true, 0 },	      { "honest", false, 0, false, 0 },
+	{ "providers", false, 0, false, 10 },
 };
 
 enum rc_status mw_mix_named(const char *name, struct mw_mix *ret_mix, struct rc_error *err)
@@ -34,10 +49,13 @@ enum rc_status mw_mix_named(const char *name, struct mw_mix *ret_mix, struct rc_
 		for (int b = MW_HONEST + 1; b < MW_BEHAVIOURS; b++)
 			ret_mix->permille[b] =
 			    mixes[i].shares ? mw_behaviours[b].demo_permille : mixes[i].every;
+		for (size_t k = 0; !strcmp(name, "providers") && k < COUNT(providers); k++)
+			ret_mix->permille[providers[k].behaviour] = providers[k].permille;
 		return RC_OK;
 	}
-	return rc_error_set(err, RC_NOT_FOUND,
-			    "no mix is named %s: there are demo, every, bench and honest", name);
+	return rc_error_set(
+	    err, RC_NOT_FOUND,
+	    "no mix is named %s: there are demo, every, providers, bench and honest", name);
 }
 
 enum rc_status mw_mix_share(struct mw_mix *mix, const char *shares, struct rc_error *err)
@@ -151,10 +169,18 @@ static enum rc_status plan(struct maker *maker, struct rc_error *err)
 			part->operators = most(part->operators, behaviour->variants);
 			part->operators =
 			    behaviour->hosts ? 1 : least(part->operators, part->domains);
+			if (behaviour->guest_of)
+				part->operators = 0;
 			if (listens(behaviour))
 				operators += part->operators;
 		}
 	}
+	for (int b = 1; b < MW_BEHAVIOURS; b++)
+		if (maker->parts[b].domains && mw_behaviours[b].guest_of &&
+		    !maker->parts[mw_behaviours[b].guest_of].operators)
+			return rc_error_set(
+			    err, RC_INVALID, "%s lives on the servers of %s, which has no share",
+			    mw_behaviours[b].name, mw_behaviours[mw_behaviours[b].guest_of].name);
 	if (taken > maker->rows)
 		return rc_error_set(
 		    err, RC_INVALID,
@@ -218,6 +244,8 @@ static uint32_t host_count(struct maker *maker, const struct mw_behaviour *behav
 		return 2;
 	if (behaviour->server & MW_EIGHT_MX)
 		return 8;
+	if (behaviour->zone)
+		return 1;
 	return !maker->mix->exact && (behaviour->server & (MW_DEAD | MW_SPARE_MX)) &&
 		       below(maker, 3) == 0
 		   ? 2
@@ -232,7 +260,9 @@ static void make_hosts(struct maker *maker, const struct mw_behaviour *behaviour
 	char name[MW_NAME_MAX + 1];
 
 	for (uint32_t i = 0; i < count; i++) {
-		size_t len = (size_t)snprintf(name, sizeof(name), "mx%u.%s", i + 1, zone);
+		size_t len = (size_t)(behaviour->zone
+					  ? snprintf(name, sizeof(name), "%s", zone)
+					  : snprintf(name, sizeof(name), "mx%u.%s", i + 1, zone));
 		bool inside = behaviour->dns == MW_DNS_PRIVATE ||
 			      (behaviour->dns == MW_DNS_PRIVATE_FIRST && i == 0);
 		bool lives = !inside && !(behaviour->server & MW_DEAD) &&
@@ -259,7 +289,7 @@ static void make_operators(struct maker *maker, int b)
 					       MW_SENDMAIL, MW_EXCHANGE, MW_OPENSMTPD };
 	const struct mw_behaviour *behaviour = &mw_behaviours[b];
 	struct part *part = &maker->parts[b];
-	char zone[64];
+	char zone[128];
 
 	part->first_operator = (uint32_t)maker->world->operator_count;
 	for (uint32_t i = 0; i < part->operators; i++) {
@@ -274,7 +304,8 @@ static void make_operators(struct maker *maker, int b)
 			mw_world_add_host(maker->world, host->name, strlen(host->name),
 					  host->preference, 0, true);
 		if (!behaviour->hosts) {
-			make_name(maker, zone, sizeof(zone), "-mail.test");
+			make_name(maker, zone, sizeof(zone),
+				  behaviour->zone ? behaviour->zone : "-mail.test");
 			make_hosts(maker, behaviour, zone);
 		}
 	}
@@ -304,6 +335,8 @@ static void make_domains(struct maker *maker, int b)
 		uint32_t operator_ =
 		    part->operators ? part->first_operator + i % part->operators : MW_NONE;
 
+		if (behaviour->guest_of)
+			operator_ = maker->parts[behaviour->guest_of].first_operator;
 		/* A hoster has customers of both kinds. */
 		if (b == MW_CATCH_ALL && (i & 1))
 			operator_ = honest->first_operator + below(maker, honest->operators);

@@ -5,7 +5,7 @@
 #define HOURS *(3600 * 1000ull)
 #define DAYS *(24 * 3600 * 1000ull)
 
-enum { TAG_TUPLE = 1, TAG_CLIENT, TAG_THROTTLE, TAG_MET };
+enum { TAG_TUPLE = 1, TAG_CLIENT, TAG_THROTTLE, TAG_FICKLE, TAG_MET };
 
 enum part { HELO = 1, SENDER = 2, FOLDED_SENDER = 4, RECIPIENT = 8 };
 
@@ -57,6 +57,10 @@ static const struct greylister {
 	[MW_GREY_SAYS_WHEN] = { 2 MINUTES, 4 HOURS, 1 DAYS, 0,
 				"451 4.7.1 Greylisted, try again in 120 seconds\r\n", 32,
 				RECIPIENT },
+	[MW_GREY_GATEWAY] = { 5 MINUTES, 12 HOURS, 30 DAYS, 0,
+			      "451 4.7.1 <$a>: Recipient temporarily deferred, please try again "
+			      "later\r\n",
+			      32, SENDER | RECIPIENT },
 	[MW_GREY_POSTSCREEN] = { .words = "450 4.3.2 Service currently unavailable\r\n" },
 	[MW_GREY_FOREVER] = { .words = "450 4.2.0 <$a>: Recipient address rejected: Greylisted, "
 				       "see http://postgrey.schweikert.ch/help/dom.html\r\n" },
@@ -77,6 +81,7 @@ void mw_memory_done(struct mw_memory *memory)
 	mw_table_done(&memory->greylist);
 	mw_table_done(&memory->clients);
 	mw_table_done(&memory->throttles);
+	mw_table_done(&memory->fickle);
 	mw_table_done(&memory->met);
 	mw_table_done(&memory->hasty);
 	mw_table_done(&memory->askers);
@@ -259,7 +264,21 @@ static bool had_its_share(struct mw_memory *memory, const struct mw_client *clie
 
 bool mw_memory_throttle(struct mw_memory *memory, const struct mw_client *client, uint64_t now_ms)
 {
-	return !had_its_share(memory, client, MW_THROTTLE_AFTER, now_ms);
+	uint32_t operator_ = memory->world->hosts[client->host].operator_;
+	uint16_t after =
+	    mw_behaviours[memory->world->operators[operator_].behaviour].throttle_after;
+
+	return !had_its_share(memory, client, after ? after : MW_THROTTLE_AFTER, now_ms);
+}
+
+bool mw_memory_fickle(struct mw_memory *memory, const struct mw_client *client, uint64_t now_ms)
+{
+	struct mw_entry *entry = mw_table_put(&memory->fickle, client_key(client, TAG_FICKLE));
+
+	if (entry->a && now_ms - entry->a >= mw_world_scaled_ms(memory->world, MW_FICKLE_LULL_MS))
+		entry->b = 1;
+	entry->a = now_ms ? now_ms : 1;
+	return !entry->b;
 }
 
 bool mw_memory_starves(struct mw_memory *memory, const struct mw_client *client, uint64_t now_ms)

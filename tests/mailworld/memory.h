@@ -16,6 +16,7 @@ struct mw_memory {
 	struct mw_stats *stats;
 	struct mw_table greylist;  /* a: first seen, b: last let through */
 	struct mw_table clients;   /* of postgrey and postscreen. a: passes, b: the last one */
+	struct mw_table fickle;	   /* a: last asked, b: honest from now on */
 	struct mw_table throttles; /* a: recipients, b: until when it is closed */
 	struct mw_table
 	    hasty;	     /* of greylisters that punish haste. a: the session that asked last */
@@ -47,6 +48,8 @@ void mw_memory_postscreen_over(struct mw_memory *memory, const struct mw_client 
 bool mw_memory_throttle(struct mw_memory *memory, const struct mw_client *client, uint64_t now_ms);
 /* Counts a recipient; true: this source has had its clear answers at this host for now. */
 bool mw_memory_starves(struct mw_memory *memory, const struct mw_client *client, uint64_t now_ms);
+/* Whether this host says yes to whatever this source asks. */
+bool mw_memory_fickle(struct mw_memory *memory, const struct mw_client *client, uint64_t now_ms);
 /* Counts a session; returns which one of this client at this host it is, from 1. */
 uint32_t mw_memory_ordinal(struct mw_memory *memory, const struct mw_client *client);
 

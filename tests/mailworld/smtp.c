@@ -325,6 +325,12 @@ static enum mw_next throttle(struct mw_turn *turn)
 {
 	turn->smtp->stats->throttled++;
 	turn->smtp->stats->temporary++;
+	if (mw_voices[turn->operator_->voice].throttled) {
+		const char *words = mw_voices[turn->operator_->voice].throttled;
+
+		mw_say(turn, words);
+		return strncmp(words, "421", 3) == 0 ? MW_CLOSE : MW_GO_ON;
+	}
 	if (turn->operator_->variant) {
 		mw_say(turn,
 		       "451 4.7.1 Too many recipients from [$i], rate limit exceeded, try again "
@@ -438,6 +444,9 @@ static enum mw_next rcpt(struct mw_turn *turn, const char *line, size_t len)
 	    !mw_memory_greylist(turn->smtp->memory, turn->server->greylist, &session->client,
 				mw_hash_fold(turn->argument, local_len, domain), turn->now_ms))
 		return turned_away(turn);
+	if ((turn->server->server & MW_FICKLE) &&
+	    mw_memory_fickle(turn->smtp->memory, &session->client, turn->now_ms))
+		return answer(turn, MW_ACCEPT);
 	what = lives->everybody ? lives->answer
 				: mw_world_mailbox(world, domain, turn->argument, local_len);
 	/* RFC 5321 4.5.1: there is always a postmaster. */

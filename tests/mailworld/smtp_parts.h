@@ -18,6 +18,7 @@ struct mw_voice_words {
 	const char *greeting, *hello, *plain, *last, *helo, *mail, *bye, *unknown, *ok;
 	const char *answers[MW_ANSWERS];
 	const char *too_many;	 /* recipients of a transaction */
+	const char *throttled;	 /* NULL: as the operator's variant does */
 	uint16_t recipients_max; /* by default */
 };
 

@@ -137,7 +137,56 @@ const struct mw_voice_words mw_voices[MW_VOICES] = {
 		.mail = "250 sender <$s> ok\r\n",
 		.bye = "221 mtaproxy501.free.mail.bf1.yahoo.com\r\n",
 		.unknown = "500 command not recognized\r\n",
-		.answers = { [MW_ACCEPT] = "250 recipient <$a> ok\r\n" },
+		.answers = {
+			[MW_ACCEPT] = "250 recipient <$a> ok\r\n",
+			[MW_ABSENT] = "552 1 Requested mail action aborted, mailbox not found\r\n",
+		},
+	},
+	[MW_MICROSOFT] = {
+		.greeting = "220 DB8EUR05FT041.mail.protection.outlook.com Microsoft ESMTP MAIL Service ready\r\n",
+		.hello = EXTENSIONS("DB8EUR05FT041.mail.protection.outlook.com Hello [$i]") "250-PIPELINING\r\n250-CHUNKING\r\n",
+		.last = "250 SMTPUTF8\r\n",
+		.helo = "250 DB8EUR05FT041.mail.protection.outlook.com Hello [$i]\r\n",
+		.mail = "250 2.1.0 Sender OK\r\n",
+		.bye = "221 2.0.0 Service closing transmission channel\r\n",
+		.unknown = "500 5.3.3 Unrecognized command 'unknown'\r\n",
+		.throttled = "451 4.7.500 Server busy. Please try again later from [$i]. (S77719) [$n]\r\n",
+		.answers = {
+			[MW_ABSENT] = "550 5.4.1 Recipient address rejected: Access denied. [$n]\r\n",
+			[MW_ACCEPT] = "250 2.1.5 Recipient OK\r\n",
+		},
+	},
+	[MW_OUTLOOK] = {
+		.greeting = "220 AMS0EPF000001B0.mail.protection.outlook.com Microsoft ESMTP MAIL Service ready\r\n",
+		.hello = EXTENSIONS("AMS0EPF000001B0.mail.protection.outlook.com Hello [$i]") "250-PIPELINING\r\n250-CHUNKING\r\n",
+		.last = "250 SMTPUTF8\r\n",
+		.helo = "250 AMS0EPF000001B0.mail.protection.outlook.com Hello [$i]\r\n",
+		.mail = "250 2.1.0 Sender OK\r\n",
+		.bye = "221 2.0.0 Service closing transmission channel\r\n",
+		.unknown = "500 5.3.3 Unrecognized command 'unknown'\r\n",
+		.throttled = "451 4.7.650 The mail server [$i] has been temporarily rate limited due to IP reputation. (S775) [$n]\r\n",
+		.answers = {
+			[MW_ABSENT] = "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302). [$n]\r\n",
+			[MW_ACCEPT] = "250 2.1.5 Recipient OK\r\n",
+		},
+	},
+	[MW_APPLE] = {
+		.greeting = "220 p00-icloudmta-asmtp-us-central-1k-100-percent-10 ESMTP\r\n",
+		.hello = EXTENSIONS("p00-icloudmta-asmtp-us-central-1k-100-percent-10") "250-PIPELINING\r\n",
+		.last = "250 SMTPUTF8\r\n",
+		.helo = "250 p00-icloudmta-asmtp-us-central-1k-100-percent-10\r\n",
+		.throttled = "421 4.7.1 Messages to <$a> deferred due to excessive volume. Try again later.\r\n",
+		.answers = {
+			[MW_ABSENT] = "550 5.1.1 <$a>: user does not exist\r\n",
+			[MW_ACCEPT] = "250 2.1.5 Ok\r\n",
+		},
+	},
+	[MW_BARRACUDA] = {
+		.greeting = "220 $h (b1d2) ESMTP Service Ready\r\n",
+		.answers = {
+			[MW_ABSENT] = "550 permanent failure for one or more recipients ($a:550 5.1.1 User unknown)\r\n",
+			[MW_ACCEPT] = "250 Recipient OK\r\n",
+		},
 	},
 	[MW_JUNK] = {
 		.greeting = "220 $h \xc3\x28\xff ESMTP $0$0 \x1b[31m\x80\r\n",

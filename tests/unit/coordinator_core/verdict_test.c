@@ -289,7 +289,15 @@ static void test_providers(void **state)
 		   RC_REASON_CONTROL_INCONCLUSIVE);
 	is_final(WITH(in, r->control_same_lane = true; r->control_age_s = 600),
 		 RC_REASON_MAILBOX_ACCEPTED);
-	is_final(WITH(in, r->control = VERDICT_CONTROL_ACCEPTED), RC_REASON_DOMAIN_ACCEPTS_ALL);
+	/* nor is an accepted one believed before it was seen at two attempts */
+	in.control = VERDICT_CONTROL_ACCEPTED;
+	is_deferred(in, RC_REASON_CONTROL_INCONCLUSIVE, VERDICT_WAIT_SCHEDULE);
+	is_deferred(WITH(in, r->attempt = 2; r->deferred_for = RC_REASON_THROTTLED),
+		    RC_REASON_CONTROL_INCONCLUSIVE, VERDICT_WAIT_SCHEDULE);
+	is_final(WITH(in, r->attempt = 2; r->deferred_for = RC_REASON_CONTROL_INCONCLUSIVE),
+		 RC_REASON_DOMAIN_ACCEPTS_ALL);
+	is_final(WITH(in, r->attempt = r->attempts_max), RC_REASON_DOMAIN_ACCEPTS_ALL);
+	in.control = VERDICT_CONTROL_REFUSED;
 	/* honest: an old control does */
 	in.provider = rc_providers_find(providers, "gmail");
 	is_final(WITH(in, r->control_age_s = 6 * 86400), RC_REASON_MAILBOX_ACCEPTED);
