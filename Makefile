@@ -9,7 +9,7 @@ PYTHON ?= /usr/bin/python3
 PYTEST_ARGS ?=
 BIN := build/release/bin
 
-.PHONY: release dev setup install demo test units coverage e2e bench lint format asan tsan fuzz soak clean help
+.PHONY: release dev setup install demo test units coverage e2e bench lint format asan tsan valgrind fuzz soak clean help
 .DEFAULT_GOAL := release
 
 # Configured once; afterwards the build itself notices changed CMake files.
@@ -50,6 +50,7 @@ test: | build
 	@$(MAKE) --no-print-directory coverage
 	@$(MAKE) --no-print-directory release
 	@$(MAKE) --no-print-directory e2e
+	@$(MAKE) --no-print-directory asan
 	@echo "== all tests passed"
 
 units: dev
@@ -84,9 +85,19 @@ lint:
 format:
 	@git ls-files '*.c' '*.h' | xargs -r $$(command -v clang-format-14 || echo clang-format) -i
 
+# librdkafka, libpq and the rest are Debian's builds: what they do inside is watched by valgrind only.
 asan tsan: | build
 	$(call build,$@)
-	@ctest --preset $@ --no-tests=error
+	@echo "== $@: units, scenarios and replays (ctest)"
+	@ctest --preset $@ --no-tests=error -j2 -E '^mailworld\.'
+	@echo "== $@: the whole system in short (pytest -m short)"
+	@ROLLCALL_TEST_BUILD="$(CURDIR)/build/$@" PATH="$(CURDIR)/build/$@/bin:$$PATH" $(PYTHON) -m pytest -q -m short tests/e2e $(PYTEST_ARGS)
+
+valgrind: | build
+	@command -v valgrind >/dev/null || tools/setup test
+	$(call build,$@)
+	@echo "== valgrind: units, scenarios and replays (ctest), in 3 to 5 minutes"
+	@ctest --preset $@ --no-tests=error -j2
 
 fuzz: | build
 	$(call build,fuzz)
@@ -110,5 +121,7 @@ help:
 	@echo 'make setup      installs the Debian packages of packages.txt that are missing'
 	@echo 'make install    into PREFIX=$(PREFIX) (DESTDIR is honoured)'
 	@echo 'make lint       house rules: includes, strata, warnings;  make format  formats the C'
-	@echo 'make asan tsan  units under the sanitizers;  make fuzz  each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
+	@echo 'make asan       units, scenarios and a short run of the whole under AddressSanitizer and UBSan; part of make test'
+	@echo 'make tsan       the same under ThreadSanitizer;  make valgrind  units and scenarios under memcheck'
+	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make clean      removes build/'

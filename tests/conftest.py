@@ -6,12 +6,32 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from support import data_watch, sanitizers  # noqa: E402
 from support.process import BIN, WORK  # noqa: E402
 
 
 def pytest_configure(config):
     if not os.path.exists(f"{BIN}/rollcall"):
         pytest.exit(f"{BIN}/rollcall is missing: run `make` first, or `make test`, which does it all", 2)
+    sanitizers.begin()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session):
+    """What only the whole run can tell fails the whole run."""
+    if data_watch.report()[1] or sanitizers.reports():
+        session.exitstatus = 1
+
+
+def pytest_terminal_summary(terminalreporter):
+    lines, bad = data_watch.report()
+    if lines:
+        terminalreporter.section("what must never be sent, to whom it must never be sent: " + ("SEEN" if bad else "none"), sep="-", red=bad, green=not bad)
+        for line in lines:
+            terminalreporter.write_line("  " + line)
+    for path, text in sanitizers.reports():
+        terminalreporter.section(f"a sanitizer's report: {path}", sep="-", red=True)
+        terminalreporter.write_line(text)
 
 
 @pytest.fixture
@@ -24,6 +44,7 @@ def work(request):
     os.chmod(directory, 0o755)
     failed_before = request.session.testsfailed
     yield directory
+    data_watch.scan(directory)
     if request.session.testsfailed == failed_before:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -10,6 +10,7 @@ from support.process import BIN, BUILD, Process, descendants, wait_until
 from support.world import World
 
 
+@pytest.mark.short
 def test_a_list_ends_with_the_truth(work, stopping):
     world = World(work, mix="demo", seed=7, rows=3000, time_scale=1000)
     stopping.append(world)

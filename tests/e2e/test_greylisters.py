@@ -8,6 +8,7 @@ import re
 import shutil
 
 import pytest
+from support import data_watch
 from support.dns import Dns
 from support.exim import Exim
 from support.fleet import Fleet, rows
@@ -80,6 +81,7 @@ def greylisters():
     finally:
         for thing in reversed(started):
             thing.stop()
+    data_watch.scan(directory)
     shutil.rmtree(directory, ignore_errors=True)
 
 
