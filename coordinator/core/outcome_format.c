@@ -72,6 +72,11 @@ static const struct outcome_format formats[] = {
 	  .fields = { ADDRESS = { "Email Address" }, WORD = { "Status" }, TIME = { "Date" },
 		      DIAGNOSTIC = { "Bounce Detail" } } },
 	{ .name = "mailchimp",
+	  .about = "Mailchimp Transactional (Mandrill): rejects (CSV)",
+	  .signature = { "email", "reason", "detail", "created_at", "last_event_at" },
+	  .fields = { ADDRESS = { "email" }, WORD = { "reason" }, TIME = { "created_at" },
+		      DIAGNOSTIC = { "detail" } } },
+	{ .name = "mailchimp",
 	  .about = "Mailchimp: cleaned contacts (CSV)",
 	  .signature = { "Email Address", "CLEAN_TIME" },
 	  .fields = { ADDRESS = { "Email Address" }, TIME = { "CLEAN_TIME" } },
@@ -184,6 +189,8 @@ static const struct {
 	{ "mailgun", "failed", "temporary", OUTCOME_IGNORED },
 	{ "mailgun", "rejected", NULL, OUTCOME_IGNORED },
 	{ "mailchimp", "sent", NULL, OUTCOME_DELIVERED },
+	{ "mailchimp", "unsub", NULL, OUTCOME_DELIVERED },
+	{ "mailchimp", "custom", NULL, OUTCOME_IGNORED },
 	/* SparkPost's classes: 10 no such recipient, 30 refused without a known cause; 90 and the
 	 * rest are about other things */
 	{ "sparkpost", "bounce", "10", OUTCOME_HARD },

@@ -210,6 +210,11 @@ static void test_others(void **state)
 		"2024-03-01 10:22:31,c@b.test,s@x.test,Hi,Bounced,,0,0,bad_mailbox\n",
 		"mailchimp",
 		"2 a@b.test delivered 1709288551|\n3 c@b.test hard 1709288551|bad_mailbox\n");
+	is_read("email,reason,detail,created_at,expires_at,last_event_at,expires_at\n"
+		"a@b.test,hard-bounce,550 5.1.1 unknown,2024-03-01 10:22:31,,2024-03-01 10:22:31,\n"
+		"c@b.test,custom,,2024-03-01 10:22:31,,2024-03-01 10:22:31,\n",
+		"mailchimp",
+		"2 a@b.test hard 1709288551|550 5.1.1 unknown\n3 c@b.test ignored 1709288551|\n");
 	is_read("timestamp,type,rcpt_to,bounce_class,raw_reason\n"
 		"2024-03-01T10:22:31.000Z,bounce,a@b.test,10,550 5.1.1 unknown\n"
 		"2024-03-01T10:22:31.000Z,bounce,a@b.test,51,550 5.7.1 spam\n"
