@@ -261,3 +261,31 @@ def test_299_outcomes_are_a_prior_and_300_a_measure(fleet, work):
     assert post(fleet, f"address,outcome\n{c},bounced\n")[1]["bounced"] == 1
     row = score_of(a)
     assert row["score_basis"] == "measured" and 34 <= row["score"] <= 40, row
+
+
+def test_accepted_controls_lower_the_scores_of_an_inconsistent_provider(work, stopping):
+    """The provider's own MX name; its controls, but for those of the first run, are put in as sinks leave them."""
+    described = f"{work}/outlook.world"
+    with open(described, "w") as f:
+        f.write("[domain outlook.com]\nmx = 5 outlook-com.olc.protection.outlook.com\nmailbox = ann\nmailbox = bea\nabsent = cy\n")
+    world = World(work, world=described, time_scale=1000)
+    stopping.append(world)
+    fleet = Fleet(f"{work}/data", LANES=lanes(), TIME_SCALE=3000, **world.env)
+    stopping.append(fleet)
+    fleet.start()
+
+    def scores():
+        found = read_rows(fleet.cli("verify", world.list, check=True).stdout)
+        return {r["email"].strip().split("@")[0].lower(): (r["rollcall_provider"], int(r["rollcall_score"]), r["rollcall_score_basis"])
+                for r in found}
+    first = scores()
+    assert first["ann"][0] == "outlook" and first["ann"][2] == "prior", first
+    seen = [c for c in fleet.get("/v1/accuracy?provider=outlook")[1]["false_accepts"]]
+    assert len(seen) == 1 and seen[0]["honesty"] == "inconsistent" and seen[0]["accepted"] == 0 and seen[0]["refused"] >= 1, seen
+    with fleet.database() as db:
+        db.cursor().execute("INSERT INTO control_count VALUES ('outlook', 2, 200, 150, 150)")
+    # an import is looked for with each batch: with it the counts are read anew
+    assert post(fleet, "address,outcome\nnobody@outlook.com,delivered\n")[0] == 201
+    second = scores()
+    assert second["ann"][2] == "measured" and 70 <= second["ann"][1] < first["ann"][1], (first, second)
+    assert second["cy"] == first["cy"], (first, second)
