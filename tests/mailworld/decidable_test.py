@@ -38,7 +38,9 @@ STATUS = {"mailbox_not_found": "invalid", "mailbox_disabled": "invalid"}
 # What smtplib and a resolver of twenty lines cannot speak to; each has its own test in behaviours_test.py.
 BEYOND = {"reset", "reset_once", "hang_up", "half_close", "endless_reply", "huge_line", "changing_codes", "code_000", "code_999", "junk_text",
           "bare_lf", "idn", "utf8_mailbox", "utf8_unsupported", "truncated_dns", "flaky_dns", "slow_dns", "alias", "mx_alias", "private_mx_6",
-          "few_recipients", "exim_limits", "tarpit", "late_greeting"}
+          "few_recipients", "exim_limits", "tarpit", "late_greeting", "starttls_required", "starttls_injected", "starttls_broken", "pipelining_lie",
+          "starving", "loopback_mx", "private_first_mx", "exchange_limits", "postfix_stress", "opensmtpd_few", "relay_denied", "greets_521",
+          "cut_421"}
 
 
 class Domain:
@@ -73,7 +75,7 @@ class Domain:
                 client.connect(ip, self.world.port)
                 client.ehlo_or_helo_if_needed()
                 return client
-            except (ConnectionRefusedError, smtplib.SMTPConnectError):
+            except (ConnectionRefusedError, smtplib.SMTPServerDisconnected):  # a greeting of 421 is followed by the end
                 client.close()
         return None
 
