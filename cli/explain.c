@@ -44,8 +44,9 @@ static enum rc_status load(struct explaining *e, const char *path, struct rc_err
 	enum rc_status status = rc_rules_load(dir, &e->rules, err);
 	if (status != RC_OK)
 		return status;
-	return rc_providers_load(stat(dir, &st) == 0 && S_ISDIR(st.st_mode) ? dir : installed,
-				 &e->providers, err);
+	status = rc_providers_load(stat(dir, &st) == 0 && S_ISDIR(st.st_mode) ? dir : installed,
+				   &e->providers, err);
+	return status == RC_OK ? rc_rules_check_providers(e->rules, e->providers, err) : status;
 }
 
 static bool write_out(struct explaining *e)

@@ -67,6 +67,8 @@ static enum rc_status context_load(struct context *context, const struct config 
 	if (status == RC_OK)
 		status = rc_providers_load(rules, &context->providers, err);
 	if (status == RC_OK)
+		status = rc_rules_check_providers(context->rules, context->providers, err);
+	if (status == RC_OK)
 		status = scores_load(rules, context->providers, &context->scores, err);
 	if (status == RC_OK)
 		status = lists_load(rules, &context->lists, err);

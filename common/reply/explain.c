@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-enum { NAMES_MAX = 64 };
+enum { NAMES_MAX = 4608 }; /* more than there can be rules */
 
 /* The two characters \n become one line end, \r before them goes; others stay. Returns the new
  * length. */
@@ -48,34 +48,84 @@ static size_t character_len(const uint8_t *s, size_t len)
 	return n;
 }
 
-/* A JSON string of octets that may be no UTF-8: jansson refuses those, so each that does not fit
- * becomes U+FFFD. */
+/* The first octet that is part of no UTF-8 character; `len` where there is none. */
+static size_t legible_len(const char *s, size_t len)
+{
+	size_t i = 0;
+
+	while (i < len) {
+		size_t n =
+		    (uint8_t)s[i] < 0x80 ? 1 : character_len((const uint8_t *)s + i, len - i);
+
+		if (!n)
+			break;
+		i += n;
+	}
+	return i;
+}
+
+/* A JSON string of octets that may be no UTF-8: each that does not fit becomes U+FFFD. */
 static json_t *legible(const char *s, size_t len)
 {
-	json_t *value = json_stringn(s, len);
+	json_t *value;
 	char *out;
 	size_t used = 0;
 
-	if (value)
-		return value;
+	if (legible_len(s, len) == len)
+		return json_stringn_nocheck(s, len);
 	out = malloc(3 * len + 1);
 	if (!out)
 		return NULL;
 	for (size_t i = 0; i < len;) {
-		size_t n = character_len((const uint8_t *)s + i, len - i);
+		size_t n = legible_len(s + i, len - i);
 
-		memcpy(out + used, n ? s + i : "\xef\xbf\xbd", n ? n : 3);
-		used += n ? n : 3;
-		i += n ? n : 1;
+		memcpy(out + used, s + i, n);
+		used += n;
+		i += n;
+		if (i < len) {
+			memcpy(out + used, "\xef\xbf\xbd", 3);
+			used += 3;
+			i++;
+		}
 	}
-	value = json_stringn(out, used);
+	value = json_stringn_nocheck(out, used);
 	free(out);
 	return value;
 }
 
-static json_t *text_or_null(const char *s)
+/* Names are ASCII. */
+static bool set(json_t *object, const char *key, json_t *value)
 {
-	return s && *s ? json_string(s) : json_null();
+	return json_object_set_new_nocheck(object, key, value) == 0;
+}
+
+static bool set_name(json_t *object, const char *key, const char *name)
+{
+	return set(object, key, name && *name ? json_string_nocheck(name) : json_null());
+}
+
+static bool set_number(json_t *object, const char *key, bool known, long number)
+{
+	return set(object, key, known ? json_integer(number) : json_null());
+}
+
+static bool set_beaten(json_t *object, const struct rc_rules *rules,
+		       const struct rc_reply_view *view)
+{
+	const char *names[NAMES_MAX];
+	json_t *beat = json_array();
+	size_t matched = view->code ? rc_rules_matching(rules, view, names, NAMES_MAX) : 0;
+
+	for (size_t i = 1; i < matched && i < NAMES_MAX; i++)
+		if (json_array_append_new(beat, json_string_nocheck(names[i])))
+			break;
+	return set(object, "beat", beat);
+}
+
+static int append(const char *text, size_t len, void *out)
+{
+	rc_buf_add(out, text, len);
+	return 0;
 }
 
 bool rc_explain_line(const struct rc_rules *rules, enum rc_stage stage, const char *provider,
@@ -88,7 +138,6 @@ bool rc_explain_line(const struct rc_rules *rules, enum rc_stage stage, const ch
 	size_t n, before = out->len;
 	json_t *object = json_object();
 	enum rc_reason reason = RC_REASON_UNSET;
-	char *dump = NULL;
 	bool ok = false;
 
 	*ret_cut = false;
@@ -111,40 +160,23 @@ bool rc_explain_line(const struct rc_rules *rules, enum rc_stage stage, const ch
 						.retry_after_s = -1 };
 		reason = RC_REASON_PROTOCOL_ERROR;
 	}
-	if (json_object_set_new(object, "reply", legible(line, len)) ||
-	    json_object_set_new(object, "code",
-				view.code ? json_integer((json_int_t)view.code) : json_null()) ||
-	    json_object_set_new(object, "enhanced", text_or_null(enhanced)) ||
-	    json_object_set_new(object, "fault", text_or_null(rc_fault_name(c.fault))) ||
-	    json_object_set_new(object, "category", text_or_null(rc_category_name(c.category))) ||
-	    json_object_set_new(object, "rule", text_or_null(c.rule)) ||
-	    json_object_set_new(object, "status",
-				text_or_null(rc_result_status_name(rc_reason_status(reason)))) ||
-	    json_object_set_new(object, "reason", text_or_null(rc_reason_name(reason))) ||
-	    json_object_set_new(object, "retry_after_s",
-				c.retry_after_s >= 0 ? json_integer(c.retry_after_s) : json_null()))
+	if (!set(object, "reply", legible(line, len)) ||
+	    !set_number(object, "code", view.code > 0, (long)view.code) ||
+	    !set_name(object, "enhanced", enhanced) ||
+	    !set_name(object, "fault", rc_fault_name(c.fault)) ||
+	    !set_name(object, "category", rc_category_name(c.category)) ||
+	    !set_name(object, "rule", c.rule) ||
+	    !set_name(object, "status", rc_result_status_name(rc_reason_status(reason))) ||
+	    !set_name(object, "reason", rc_reason_name(reason)) ||
+	    !set_number(object, "retry_after_s", c.retry_after_s >= 0, c.retry_after_s) ||
+	    (why && !set_beaten(object, rules, &view)) ||
+	    json_dump_callback(object, append, out, JSON_COMPACT))
 		goto out;
-	if (why) {
-		const char *names[NAMES_MAX];
-		json_t *beat = json_array();
-		size_t matched = view.code ? rc_rules_matching(rules, &view, names, NAMES_MAX) : 0;
-
-		for (size_t i = 1; beat && i < matched && i < NAMES_MAX; i++)
-			if (json_array_append_new(beat, json_string(names[i])))
-				break;
-		if (json_object_set_new(object, "beat", beat))
-			goto out;
-	}
-	dump = json_dumps(object, JSON_COMPACT);
-	if (!dump)
-		goto out;
-	rc_buf_addstr(out, dump);
-	rc_buf_addstr(out, "\n");
+	rc_buf_add(out, "\n", 1);
 	ok = !out->failed;
+out:
 	if (!ok)
 		out->len = before;
-out:
-	free(dump);
 	json_decref(object);
 	free(copy);
 	return ok;

@@ -1,27 +1,45 @@
-/* See matcher.h. The alphabet is folded to the octets that occur in words, so that the table of
- * transitions stays small. */
+/*
+ * See matcher.h. As words are found only where words begin, the automaton needs no way back: it is
+ * a trie that starts anew at each beginning, its chains drawn together into labels, so that some
+ * thousand words stay in the cache.
+ */
 #include "common/reply/matcher.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+enum { HASH_ROOM = 4 * RC_MATCHER_WORDS, FEW = 4 };
+
+/* Children stand side by side, in the order of their first octets. */
+struct node {
+	uint32_t label; /* where its octets stand, those of its parent left out */
+	uint32_t child; /* the first */
+	uint16_t label_len;
+	uint16_t children;
+	int32_t word; /* that ends with it, or -1 */
+};
+
 struct rc_matcher {
 	char **words;
-	size_t *lens;
+	uint32_t *lens;
 	size_t n, room;
+	uint16_t *hash; /* word + 1, by its octets */
 	/* compiled */
-	uint8_t fold[256]; /* octet -> column; 0: occurs in no word */
-	unsigned columns;
-	uint16_t *next;	  /* [state * columns + column] */
-	int32_t *word_at; /* [state]: the word that ends here, or -1 */
-	uint16_t
-	    *report; /* [state]: the nearest state at or behind it where a word ends; 0: none */
-	uint16_t *behind; /* [state]: the same, itself left out */
+	struct node *nodes;
+	uint8_t *first;	    /* [node]: the first octet of its label */
+	char *labels;	    /* all of them */
+	uint32_t root[256]; /* the node that begins with the octet; 0: none */
 };
 
 struct rc_matcher *rc_matcher_new(void)
 {
-	return calloc(1, sizeof(struct rc_matcher));
+	struct rc_matcher *m = calloc(1, sizeof(*m));
+
+	if (m && !(m->hash = calloc(HASH_ROOM, sizeof(*m->hash)))) {
+		free(m);
+		return NULL;
+	}
+	return m;
 }
 
 void rc_matcher_free(struct rc_matcher *m)
@@ -32,42 +50,56 @@ void rc_matcher_free(struct rc_matcher *m)
 		free(m->words[i]);
 	free(m->words);
 	free(m->lens);
-	free(m->next);
-	free(m->word_at);
-	free(m->report);
-	free(m->behind);
+	free(m->hash);
+	free(m->nodes);
+	free(m->first);
+	free(m->labels);
 	free(m);
+}
+
+static bool make_room(struct rc_matcher *m)
+{
+	size_t room = m->room ? 2 * m->room : 256;
+	char **words;
+	uint32_t *lens;
+
+	if (m->n < m->room)
+		return true;
+	words = realloc(m->words, room * sizeof(*words));
+	if (!words)
+		return false;
+	m->words = words;
+	lens = realloc(m->lens, room * sizeof(*lens));
+	if (!lens)
+		return false;
+	m->lens = lens;
+	m->room = room;
+	return true;
 }
 
 int rc_matcher_add(struct rc_matcher *m, const char *word, size_t len)
 {
+	uint32_t at = 2166136261u; /* FNV-1a; the words are the operator's own */
+
 	if (len == 0)
 		return -1;
-	for (size_t i = 0; i < m->n; i++)
-		if (m->lens[i] == len && memcmp(m->words[i], word, len) == 0)
-			return (int)i;
-	if (m->n == RC_MATCHER_WORDS)
-		return -1;
-	if (m->n == m->room) {
-		size_t room = m->room ? 2 * m->room : 256;
-		char **words = realloc(m->words, room * sizeof(*words));
-		size_t *lens;
+	for (size_t i = 0; i < len; i++)
+		at = (at ^ (uint8_t)word[i]) * 16777619u;
+	for (at %= HASH_ROOM; m->hash[at]; at = (at + 1) % HASH_ROOM) {
+		int other = m->hash[at] - 1;
 
-		if (!words)
-			return -1;
-		m->words = words;
-		lens = realloc(m->lens, room * sizeof(*lens));
-		if (!lens)
-			return -1;
-		m->lens = lens;
-		m->room = room;
+		if (m->lens[other] == len && memcmp(m->words[other], word, len) == 0)
+			return other;
 	}
+	if (m->n == RC_MATCHER_WORDS || !make_room(m))
+		return -1;
 	m->words[m->n] = malloc(len + 1);
 	if (!m->words[m->n])
 		return -1;
 	memcpy(m->words[m->n], word, len);
 	m->words[m->n][len] = '\0';
-	m->lens[m->n] = len;
+	m->lens[m->n] = (uint32_t)len;
+	m->hash[at] = (uint16_t)(m->n + 1);
 	return (int)m->n++;
 }
 
@@ -82,91 +114,196 @@ size_t rc_matcher_words(const struct rc_matcher *m)
 	return m->n;
 }
 
+/* ---------------------------------------------------------------- compiling */
+
+struct entry {
+	const char *word;
+	uint32_t len, number;
+};
+
+static int by_octets(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+	size_t len = x->len < y->len ? x->len : y->len;
+	int order = memcmp(x->word, y->word, len);
+
+	return order ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+/* What is still to become nodes: the sorted words from `low` to before `high`, alike in their first
+ * `depth` octets. */
+struct range {
+	uint32_t low, high, depth;
+};
+
+struct building {
+	struct rc_matcher *m;
+	const struct entry *sorted;
+	struct range *ranges; /* [node] */
+	uint32_t nodes, labels;
+};
+
+static void add_node(struct building *b, uint32_t low, uint32_t high, uint32_t depth)
+{
+	const struct entry *one = &b->sorted[low], *other = &b->sorted[high - 1];
+	struct node *node = &b->m->nodes[b->nodes];
+	uint32_t end = depth;
+
+	while (end < one->len && end < other->len && one->word[end] == other->word[end])
+		end++;
+	node->label = b->labels;
+	node->label_len = (uint16_t)(end - depth);
+	node->word = one->len == end ? (int32_t)one->number : -1;
+	memcpy(b->m->labels + b->labels, one->word + depth, end - depth);
+	b->labels += end - depth;
+	b->m->first[b->nodes] = (uint8_t)one->word[depth];
+	b->ranges[b->nodes++] =
+	    (struct range){ .low = low + (node->word >= 0), .high = high, .depth = end };
+}
+
+/* A node for each octet with which the words of the range go on. */
+static void add_children(struct building *b, struct range r)
+{
+	while (r.low < r.high) {
+		uint32_t stop = r.low;
+
+		while (stop < r.high &&
+		       b->sorted[stop].word[r.depth] == b->sorted[r.low].word[r.depth])
+			stop++;
+		add_node(b, r.low, stop, r.depth);
+		r.low = stop;
+	}
+}
+
+static void build(struct building *b)
+{
+	struct rc_matcher *m = b->m;
+
+	b->nodes = 1; /* 0 is none */
+	add_children(b, (struct range){ .low = 0, .high = (uint32_t)m->n, .depth = 0 });
+	for (uint32_t i = 1; i < b->nodes; i++)
+		m->root[m->first[i]] = i;
+	for (uint32_t i = 1; i < b->nodes; i++) {
+		m->nodes[i].child = b->nodes;
+		add_children(b, b->ranges[i]);
+		m->nodes[i].children = (uint16_t)(b->nodes - m->nodes[i].child);
+	}
+}
+
 bool rc_matcher_compile(struct rc_matcher *m)
 {
-	size_t states = 1, used = 1, head = 0, tail = 0;
-	uint16_t *fail = NULL, *queue = NULL;
+	size_t octets = 1, room = 2 * m->n + 1; /* a node ends a word, or parts two */
+	struct entry *sorted = calloc(m->n + 1, sizeof(*sorted));
+	struct building b = { .m = m, .sorted = sorted };
 	bool ok = false;
 
-	for (size_t i = 0; i < m->n; i++) {
-		states += m->lens[i];
-		for (size_t k = 0; k < m->lens[i]; k++)
-			m->fold[(uint8_t)m->words[i][k]] = 1;
-	}
-	m->columns = 1;
-	for (int c = 0; c < 256; c++)
-		if (m->fold[c])
-			m->fold[c] = (uint8_t)m->columns++;
-	if (m->columns > 255)
-		return false;
-	m->next = calloc(states * m->columns, sizeof(*m->next));
-	m->word_at = malloc(states * sizeof(*m->word_at));
-	m->report = calloc(states, sizeof(*m->report));
-	m->behind = calloc(states, sizeof(*m->behind));
-	fail = calloc(states, sizeof(*fail));
-	queue = calloc(states, sizeof(*queue));
-	if (!m->next || !m->word_at || !m->report || !m->behind || !fail || !queue)
+	for (size_t i = 0; i < m->n; i++)
+		octets += m->lens[i];
+	b.ranges = calloc(room, sizeof(*b.ranges));
+	m->nodes = calloc(room, sizeof(*m->nodes));
+	m->first = calloc(room, sizeof(*m->first));
+	m->labels = calloc(octets, 1);
+	if (!sorted || !b.ranges || !m->nodes || !m->first || !m->labels)
 		goto out;
-	for (size_t i = 0; i < states; i++)
-		m->word_at[i] = -1;
-	for (size_t i = 0; i < m->n; i++) {
-		size_t s = 0;
-
-		for (size_t k = 0; k < m->lens[i]; k++) {
-			uint16_t *to = &m->next[s * m->columns + m->fold[(uint8_t)m->words[i][k]]];
-
-			if (!*to) {
-				if (used > UINT16_MAX)
-					goto out;
-				*to = (uint16_t)used++;
-			}
-			s = *to;
-		}
-		m->word_at[s] = (int32_t)i;
-	}
-	/* Breadth first: a state's failure state is nearer to the root and complete when its turn
-	 * comes. */
-	for (unsigned c = 1; c < m->columns; c++)
-		if (m->next[c])
-			queue[tail++] = m->next[c];
-	while (head < tail) {
-		size_t s = queue[head++];
-
-		m->behind[s] = m->report[fail[s]];
-		m->report[s] = m->word_at[s] >= 0 ? (uint16_t)s : m->behind[s];
-		for (unsigned c = 1; c < m->columns; c++) {
-			uint16_t *to = &m->next[s * m->columns + c];
-			uint16_t other = m->next[(size_t)fail[s] * m->columns + c];
-
-			if (*to) {
-				fail[*to] = other;
-				queue[tail++] = *to;
-			} else {
-				*to = other;
-			}
-		}
-	}
+	for (size_t i = 0; i < m->n; i++)
+		sorted[i] = (struct entry){ m->words[i], m->lens[i], (uint32_t)i };
+	qsort(sorted, m->n, sizeof(*sorted), by_octets);
+	build(&b);
 	ok = true;
 out:
-	free(fail);
-	free(queue);
+	free(sorted);
+	free(b.ranges);
 	return ok;
 }
 
-void rc_matcher_scan(const struct rc_matcher *m, const char *text, size_t len, uint64_t *seen,
-		     void (*found)(void *ctx, int word), void *ctx)
+/* ---------------------------------------------------------------- scanning */
+
+static bool is_alnum(uint8_t c)
 {
-	size_t s = 0;
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
 
-	for (size_t i = 0; i < len; i++) {
-		s = m->next[s * m->columns + m->fold[(uint8_t)text[i]]];
-		for (uint16_t at = m->report[s]; at; at = m->behind[at]) {
-			unsigned word = (unsigned)m->word_at[at];
+/* Whether the character that ends before `at` makes words: a letter or digit of ASCII, or one of
+ * two octets (Latin, Greek, Cyrillic); those of three octets stand without blanks. */
+static bool word_before(const char *text, size_t at)
+{
+	uint8_t c = (uint8_t)text[at - 1];
 
-			if (seen[word / 64] >> (word % 64) & 1)
-				continue;
-			seen[word / 64] |= (uint64_t)1 << (word % 64);
-			found(ctx, (int)word);
-		}
+	if (c < 0x80)
+		return is_alnum(c);
+	if (c < 0xc0 && at >= 2)
+		c = (uint8_t)text[at - 2];
+	return c >= 0xc0 && c < 0xe0;
+}
+
+bool rc_matcher_begins(const char *text, size_t at)
+{
+	uint8_t c = (uint8_t)text[at];
+
+	if (at == 0 || c >= 0xe0 || (c < 0x80 && !is_alnum(c)))
+		return true;
+	return !word_before(text, at);
+}
+
+static void report(unsigned word, size_t start, size_t end, struct rc_matches *ret)
+{
+	bool first = !(ret->seen[word / 64] >> (word % 64) & 1);
+
+	if (ret->n >= (first ? RC_MATCHES_MAX : RC_MATCHES_REPEATED))
+		return;
+	ret->seen[word / 64] |= (uint64_t)1 << (word % 64);
+	ret->match[ret->n++] = (struct rc_match){ .start = (uint32_t)start,
+						  .end = (uint32_t)end,
+						  .word = (uint16_t)word,
+						  .first = first };
+}
+
+/* The child whose label begins with the octet; 0: none. */
+static uint32_t child_of(const struct rc_matcher *m, const struct node *node, uint8_t octet)
+{
+	const uint8_t *first = m->first + node->child, *found;
+
+	if (node->children <= FEW) {
+		for (uint32_t i = 0; i < node->children; i++)
+			if (first[i] == octet)
+				return node->child + i;
+		return 0;
 	}
+	found = memchr(first, octet, node->children);
+	return found ? (uint32_t)(found - m->first) : 0;
+}
+
+/* All words that begin at `start`. */
+static void walk(const struct rc_matcher *m, const char *text, size_t start, size_t len,
+		 struct rc_matches *ret)
+{
+	uint32_t at = m->root[(uint8_t)text[start]];
+	size_t i = start;
+
+	while (at) {
+		const struct node *node = &m->nodes[at];
+		const char *label = m->labels + node->label;
+
+		if (len - i < node->label_len)
+			return;
+		for (unsigned k = 1; k < node->label_len; k++)
+			if (text[i + k] != label[k])
+				return;
+		i += node->label_len;
+		if (node->word >= 0)
+			report((unsigned)node->word, start, i, ret);
+		if (!node->children || i == len)
+			return;
+		at = child_of(m, node, (uint8_t)text[i]);
+	}
+}
+
+void rc_matcher_scan(const struct rc_matcher *m, const char *text, size_t len,
+		     struct rc_matches *ret)
+{
+	memset(ret->seen, 0, (m->n + 63) / 64 * sizeof(*ret->seen));
+	ret->n = 0;
+	for (size_t i = 0; i < len; i++)
+		if (m->root[(uint8_t)text[i]] && rc_matcher_begins(text, i))
+			walk(m, text, i, len, ret);
 }

@@ -120,6 +120,11 @@ enum rc_status rc_rules_load(const char *path, struct rc_rules **ret_rules,
 /* The same from memory; `name` stands for the file in errors. */
 enum rc_status rc_rules_parse(const char *name, const char *data, size_t len,
 			      struct rc_rules **ret_rules, struct rc_error *err) RC_MUST_CHECK;
+struct rc_providers;
+/* RC_INVALID with file and line where a rule names a provider that is not among them. */
+enum rc_status rc_rules_check_providers(const struct rc_rules *rules,
+					const struct rc_providers *providers,
+					struct rc_error *err) RC_MUST_CHECK;
 /* Takes NULL. */
 void rc_rules_free(struct rc_rules *rules);
 /* Rules of the file. */

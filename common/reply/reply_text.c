@@ -4,237 +4,260 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { WAIT_MAX_S = 172800 };
+/* What an octet of ASCII is. EDGE ends an address, GAP is a blank within one too. */
+enum { WORD, UPPER, EDGE, GAP, DOT, COLON, AT, QUOTE };
 
-static bool is_space(uint8_t c)
+static const uint8_t kinds[128] = {
+	[0 ... ' '] = EDGE, [0x7f] = EDGE,  ['"'] = EDGE,	   ['<'] = EDGE, ['>'] = EDGE,
+	['('] = EDGE,	    [')'] = EDGE,   ['['] = EDGE,	   [']'] = EDGE, ['{'] = EDGE,
+	['}'] = EDGE,	    [','] = EDGE,   [';'] = EDGE,	   ['|'] = EDGE, ['!'] = GAP,
+	['?'] = GAP,	    ['*'] = GAP,    ['`'] = GAP,	   ['~'] = GAP,	 ['^'] = GAP,
+	['\\'] = EDGE,	    ['$'] = GAP,    ['%'] = GAP,	   ['&'] = GAP,	 ['+'] = GAP,
+	['='] = GAP,	    ['-'] = GAP,    ['_'] = GAP,	   ['.'] = DOT,	 [':'] = COLON,
+	['@'] = AT,	    ['\''] = QUOTE, ['A' ... 'Z'] = UPPER,
+};
+
+/* U+00C0 to U+017F without their accents; \1 to \3 stand for two letters. */
+static const char latin[] = "aaaaaa\1ceeeeiiiidnooooo ouuuuyt\2aaaaaa\1ceeeeiiiidnooooo ouuuuyty"
+			    "aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllnnnn"
+			    "nnnnnoooooo\3\3rrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs";
+static const char *const pairs[] = { "", "ae", "ss", "oe" };
+
+struct folding {
+	const uint8_t *at, *end;
+	char *out;
+	size_t used, max;
+	size_t token; /* where the token began that may be an address */
+};
+
+static void put(struct folding *f, char c)
 {
-	return c <= ' ' || c == 0x7f;
+	if (f->used + 2 < f->max)
+		f->out[f->used++] = c;
 }
 
-static bool is_edge(uint8_t c)
+static void blank(struct folding *f)
 {
-	return is_space(c) || strchr("<>()[]{}\"',;:|", c) != NULL;
+	/* a dot at the end of a word was its full stop */
+	while (f->used && f->out[f->used - 1] == '.')
+		f->used--;
+	if (f->used == 0 || f->out[f->used - 1] != ' ')
+		put(f, ' ');
 }
 
-/* Upper to lower case in two-octet UTF-8: U+00C0-U+00DE and U+0400-U+042F. */
-static void lower_two(uint8_t *a, uint8_t *b)
+static void edge(struct folding *f)
 {
-	if (*a == 0xc3 && *b >= 0x80 && *b <= 0x9e && *b != 0x97) {
-		*b = (uint8_t)(*b + 0x20);
-	} else if (*a == 0xd0 && *b >= 0x90 && *b <= 0x9f) {
-		*b = (uint8_t)(*b + 0x20);
-	} else if (*a == 0xd0 && *b >= 0xa0 && *b <= 0xaf) {
-		*a = 0xd1;
-		*b = (uint8_t)(*b - 0x20);
-	} else if (*a == 0xd0 && *b >= 0x80 && *b <= 0x8f) {
-		*a = 0xd1;
-		*b = (uint8_t)(*b + 0x10);
+	blank(f);
+	f->token = f->used;
+}
+
+static bool is_digit(const struct folding *f, const uint8_t *p)
+{
+	return p < f->end && *p >= '0' && *p <= '9';
+}
+
+static bool is_letter(const struct folding *f, const uint8_t *p)
+{
+	return p < f->end && ((*p | 0x20) >= 'a') && (*p >= 0x80 || (*p | 0x20) <= 'z');
+}
+
+/* Behind an apostrophe: "doesn't" loses it, of "l'utilisateur" each part is a word. */
+static bool contraction(const struct folding *f, const uint8_t *p)
+{
+	unsigned n = 0;
+
+	while (n < 3 && is_letter(f, p + n))
+		n++;
+	return n > 0 && n < 3 && f->out[f->used - 1] != ' ';
+}
+
+/* The token is an address: nothing of it counts. */
+static void address(struct folding *f)
+{
+	f->used = f->token;
+	put(f, '@');
+	while (f->at < f->end && (*f->at >= 0x80 || kinds[*f->at] != EDGE) && *f->at != '\'' &&
+	       *f->at != ':')
+		f->at++;
+	edge(f);
+}
+
+/* Four numbers with dots between them; moves behind them. */
+static bool ipv4(struct folding *f)
+{
+	const uint8_t *p = f->at;
+
+	for (int part = 0; part < 4; part++) {
+		const uint8_t *first = p;
+
+		if (part > 0 && (p >= f->end || *p++ != '.'))
+			return false;
+		first = p;
+		while (is_digit(f, p) && p - first < 4)
+			p++;
+		if (p == first || p - first > 3)
+			return false;
 	}
+	if (p + 1 < f->end && *p == '.' && is_digit(f, p + 1))
+		return false;
+	f->at = p;
+	return true;
+}
+
+static void put_latin(struct folding *f, unsigned character)
+{
+	char c = latin[character - 0xc0];
+
+	if (c == ' ') {
+		blank(f);
+	} else if (c < ' ') {
+		put(f, pairs[(int)c][0]);
+		put(f, pairs[(int)c][1]);
+	} else {
+		put(f, c);
+	}
+}
+
+/* Two octets: Latin letters lose their accents, Cyrillic ones become small. */
+static void two_octets(struct folding *f)
+{
+	uint8_t a = f->at[0], b = f->at[1];
+	unsigned character = ((unsigned)(a & 0x1f) << 6) | (b & 0x3f);
+
+	f->at += 2;
+	if (character >= 0xc0 && character <= 0x17f) {
+		put_latin(f, character);
+	} else if (character < 0xc0) {
+		blank(f);
+	} else if (character >= 0x300 && character < 0x370) {
+		return; /* an accent by itself */
+	} else {
+		if (character >= 0x410 && character <= 0x42f)
+			character += 0x20;
+		else if (character >= 0x400 && character <= 0x40f)
+			character += 0x50;
+		if (character == 0x451)
+			character = 0x435;
+		put(f, (char)(0xc0 | character >> 6));
+		put(f, (char)(0x80 | (character & 0x3f)));
+	}
+}
+
+/* Punctuation of U+2000-206F and of Chinese and Japanese; ASCII of double width. */
+static void three_octets(struct folding *f)
+{
+	unsigned character = ((unsigned)(f->at[0] & 0x0f) << 12) |
+			     ((unsigned)(f->at[1] & 0x3f) << 6) | (f->at[2] & 0x3f);
+	const uint8_t *next = f->at + 3;
+
+	if (character == 0x2018 || character == 0x2019) {
+		if (!contraction(f, next))
+			edge(f);
+	} else if (character == 0x200b || character == 0xfeff) {
+		/* no width: nothing */
+	} else if ((character >= 0x2000 && character <= 0x206f) ||
+		   (character >= 0x3000 && character <= 0x303f)) {
+		edge(f);
+	} else if (character >= 0xff01 && character <= 0xff5e) {
+		uint8_t c = (uint8_t)(character - 0xff01 + '!');
+
+		if (kinds[c] == WORD || kinds[c] == UPPER)
+			put(f, (char)(kinds[c] == UPPER ? c + 32 : c));
+		else
+			edge(f);
+	} else {
+		for (int i = 0; i < 3; i++)
+			put(f, (char)f->at[i]);
+	}
+	f->at = next;
+}
+
+static void beyond_ascii(struct folding *f)
+{
+	const uint8_t *p = f->at;
+	size_t left = (size_t)(f->end - p);
+
+	if (p[0] >= 0xc2 && p[0] < 0xe0 && left > 1 && (p[1] & 0xc0) == 0x80) {
+		two_octets(f);
+	} else if ((p[0] & 0xf0) == 0xe0 && left > 2 && (p[1] & 0xc0) == 0x80 &&
+		   (p[2] & 0xc0) == 0x80) {
+		three_octets(f);
+	} else {
+		/* ISO 8859-1, perhaps */
+		if (*p >= 0xc0)
+			put_latin(f, *p);
+		else
+			blank(f);
+		f->at++;
+	}
+}
+
+static void ascii(struct folding *f)
+{
+	uint8_t c = *f->at;
+
+	switch (kinds[c]) {
+	case WORD:
+		if (c >= '0' && c <= '9' && f->out[f->used - 1] == ' ' && ipv4(f)) {
+			put(f, '#');
+			put(f, 'i');
+			put(f, 'p');
+			edge(f);
+			return;
+		}
+		put(f, (char)c);
+		break;
+	case UPPER:
+		put(f, (char)(c + 32));
+		break;
+	case EDGE:
+		edge(f);
+		break;
+	case GAP:
+		blank(f);
+		break;
+	case DOT:
+		if (f->out[f->used - 1] != ' ')
+			put(f, '.');
+		break;
+	case COLON:
+		if (is_digit(f, f->at + 1) && f->out[f->used - 1] >= '0' &&
+		    f->out[f->used - 1] <= '9')
+			put(f, ':');
+		else
+			edge(f);
+		break;
+	case AT:
+		address(f);
+		return;
+	case QUOTE:
+		if (!contraction(f, f->at + 1))
+			edge(f);
+		break;
+	}
+	f->at++;
 }
 
 size_t rc_reply_fold(const char *text, size_t len, const char *enhanced, char *out, size_t max)
 {
-	const uint8_t *p = (const uint8_t *)text, *end = p + len;
-	size_t used = 0, token = 0, enhanced_len = enhanced ? strlen(enhanced) : 0;
-	bool line_start = true, address = false;
+	struct folding f = { .at = (const uint8_t *)text, .out = out, .max = max };
+	size_t enhanced_len = enhanced ? strlen(enhanced) : 0;
+	bool line_start = true;
 
-	out[used++] = ' ';
-	token = used;
-	while (p < end && used + 3 < max) {
-		uint8_t c = *p;
-
-		if (line_start && enhanced_len && (size_t)(end - p) > enhanced_len &&
-		    memcmp(p, enhanced, enhanced_len) == 0 && is_space(p[enhanced_len])) {
-			p += enhanced_len;
-			line_start = false;
-			continue;
-		}
-		line_start = c == '\n';
-		if (is_edge(c)) {
-			if (address) {
-				used = token;
-				out[used++] = '@';
-				address = false;
-			}
-			if (!is_space(c))
-				out[used++] = (char)c;
-			else if (out[used - 1] != ' ')
-				out[used++] = ' ';
-			token = used;
-			p++;
-			continue;
-		}
-		if (c == '@')
-			address = true;
-		if ((c & 0xe0) == 0xc0 && p + 1 < end) {
-			uint8_t a = c, b = p[1];
-
-			lower_two(&a, &b);
-			out[used++] = (char)a;
-			out[used++] = (char)b;
-			p += 2;
-			continue;
-		}
-		out[used++] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
-		p++;
+	f.end = f.at + len;
+	edge(&f);
+	while (f.at < f.end) {
+		if (line_start && enhanced_len && (size_t)(f.end - f.at) > enhanced_len &&
+		    memcmp(f.at, enhanced, enhanced_len) == 0 && f.at[enhanced_len] <= ' ')
+			f.at += enhanced_len;
+		line_start = f.at < f.end && *f.at == '\n';
+		if (f.at < f.end && *f.at >= 0x80)
+			beyond_ascii(&f);
+		else if (f.at < f.end)
+			ascii(&f);
 	}
-	if (address) {
-		used = token;
-		out[used++] = '@';
-	}
-	if (out[used - 1] != ' ')
-		out[used++] = ' ';
-	return used;
-}
-
-static const struct unit {
-	const char *word;
-	int32_t seconds;
-} units[] = {
-	/* the longer of two that begin alike comes first */
-	{ "second", 1 },
-	{ "sec", 1 },
-	{ "segundo", 1 },
-	{ "secondi", 1 },
-	{ "secondo", 1 },
-	{ "sekunde", 1 },
-	{ "sek", 1 },
-	{ "seg", 1 },
-	{ "\xd1\x81\xd0\xb5\xd0\xba", 1 },
-	{ "\xe7\xa7\x92", 1 },
-	{ "minut", 60 },
-	{ "min", 60 },
-	{ "\xd0\xbc\xd0\xb8\xd0\xbd", 60 },
-	{ "\xe5\x88\x86", 60 },
-	{ "hour", 3600 },
-	{ "hr", 3600 },
-	{ "heure", 3600 },
-	{ "hora", 3600 },
-	{ "ore ", 3600 },
-	{ "ora ", 3600 },
-	{ "stunde", 3600 },
-	{ "uur", 3600 },
-	{ "\xd1\x87\xd0\xb0\xd1\x81", 3600 },
-	{ "\xe5\xb0\x8f\xe6\x97\xb6", 3600 },
-	{ "\xe6\x99\x82\xe9\x96\x93", 3600 },
-	{ "s ", 1 },
-	{ "s.", 1 },
-	{ "s)", 1 },
-	{ "m ", 60 },
-	{ "h ", 3600 },
-};
-
-/* Words that may stand before a number which is a waiting time; "30 per 60 seconds" is none. */
-static const char *const before[] = { "in",
-				      "after",
-				      "wait",
-				      "for",
-				      "least",
-				      "about",
-				      "another",
-				      "approximately",
-				      "delay",
-				      "retry",
-				      "dans",
-				      "apr\xc3\xa8s",
-				      "environ",
-				      "nach",
-				      "fr\xc3\xbchestens",
-				      "etwa",
-				      "en",
-				      "dentro",
-				      "despu\xc3\xa9s",
-				      "de",
-				      "em",
-				      "ap\xc3\xb3s",
-				      "fra",
-				      "tra",
-				      "dopo",
-				      "over",
-				      "na",
-				      "\xd1\x87\xd0\xb5\xd1\x80\xd0\xb5\xd0\xb7",
-				      "cherez",
-				      "retry-after",
-				      "reintente",
-				      "warten",
-				      "seconds" };
-
-static bool starts(const char *p, const char *end, const char *word, size_t *ret_len)
-{
-	*ret_len = strlen(word);
-	return (size_t)(end - p) >= *ret_len && memcmp(p, word, *ret_len) == 0;
-}
-
-static bool told_to_wait(const char *text, const char *number, const char *unit_end,
-			 const char *end)
-{
-	const char *stop = number, *start;
-
-	while (stop > text &&
-	       (stop[-1] == ' ' || stop[-1] == '(' || stop[-1] == ':' || stop[-1] == '='))
-		stop--;
-	start = stop;
-	while (start > text && start[-1] != ' ' && start[-1] != '(' && start[-1] != ',')
-		start--;
-	for (size_t i = 0; i < sizeof(before) / sizeof(*before); i++)
-		if (strlen(before[i]) == (size_t)(stop - start) &&
-		    memcmp(start, before[i], (size_t)(stop - start)) == 0)
-			return true;
-	/* Chinese and Japanese put "after" behind: U+540E, U+5F8C, within a few octets of the unit.
-	 */
-	for (const char *p = unit_end; p + 3 <= end && p < unit_end + 12; p++)
-		if (memcmp(p, "\xe5\x90\x8e", 3) == 0 || memcmp(p, "\xe5\xbe\x8c", 3) == 0)
-			return true;
-	return false;
-}
-
-static int32_t capped(int64_t seconds)
-{
-	return seconds > WAIT_MAX_S ? WAIT_MAX_S : (int32_t)seconds;
-}
-
-int32_t rc_reply_wait_s(const char *folded, size_t len)
-{
-	const char *end = folded + len;
-
-	for (const char *p = folded; p < end; p++) {
-		const char *number = p;
-		int64_t parts[3] = { 0, 0, 0 };
-		int n = 0;
-		size_t unit_len;
-
-		if (*p < '0' || *p > '9')
-			continue;
-		for (;;) {
-			int digits = 0;
-
-			for (; p < end && *p >= '0' && *p <= '9'; p++, digits++)
-				if (digits < 7)
-					parts[n] = 10 * parts[n] + (*p - '0');
-			n++;
-			if (n < 3 && p + 1 < end && *p == ':' && p[1] >= '0' && p[1] <= '9')
-				p++;
-			else
-				break;
-		}
-		if (number > folded && (number[-1] == '.' || number[-1] == '-' ||
-					number[-1] == '/' || number[-1] == '#'))
-			goto next;
-		if (n > 1) {
-			/* hours:minutes:seconds, or minutes:seconds */
-			if (told_to_wait(folded, number, p, end))
-				return capped(n == 3 ? 3600 * parts[0] + 60 * parts[1] + parts[2]
-						     : 60 * parts[0] + parts[1]);
-			goto next;
-		}
-		while (p < end && (*p == ' ' || *p == '-'))
-			p++;
-		for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
-			if (starts(p, end, units[i].word, &unit_len) &&
-			    told_to_wait(folded, number, p + unit_len, end))
-				return capped(parts[0] * units[i].seconds);
-	next:
-		p--;
-	}
-	return -1;
+	edge(&f);
+	if (out[f.used - 1] != ' ')
+		out[f.used++] = ' ';
+	return f.used;
 }

@@ -92,8 +92,11 @@ static enum rc_status load_rules(const struct worker *worker, struct rules *ret_
 	if (status != RC_OK)
 		return status;
 	status = rc_providers_load(worker->rules_dir, &rules.providers, err);
+	if (status == RC_OK)
+		status = rc_rules_check_providers(rules.rules, rules.providers, err);
 	if (status != RC_OK) {
 		rc_rules_free(rules.rules);
+		rc_providers_free(rules.providers);
 		return status;
 	}
 	*ret_rules = rules;

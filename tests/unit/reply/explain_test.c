@@ -18,7 +18,7 @@ static void test_lines(void **state)
 		{ "550-5.1.1 no\\n550 5.1.1 user unknown",
 		  "{\"reply\":\"550-5.1.1 no\\\\n550 5.1.1 user "
 		  "unknown\",\"code\":550,\"enhanced\":\"5.1.1\",\"fault\":\"recipient\","
-		  "\"category\":\"mailbox_not_found\",\"rule\":\"user-unknown\",\"status\":"
+		  "\"category\":\"mailbox_not_found\",\"rule\":\"sendmail-unknown\",\"status\":"
 		  "\"invalid\",\"reason\":\"mailbox_not_found\","
 		  "\"retry_after_s\":null}\n" },
 		{ "450 greylisted for 5 minutes",
@@ -53,7 +53,7 @@ static void test_lines(void **state)
 				    true, &out, &cut));
 	object = json_loadb(out.data, out.len, JSON_ALLOW_NUL, NULL);
 	assert_non_null(object);
-	assert_string_equal(json_string_value(json_object_get(object, "rule")), "user-unknown");
+	assert_string_equal(json_string_value(json_object_get(object, "rule")), "sendmail-unknown");
 	assert_true(json_array_size(json_object_get(object, "beat")) >= 2);
 	json_decref(object);
 	rc_buf_clear(&out);
