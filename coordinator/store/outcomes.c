@@ -65,7 +65,7 @@ enum rc_status outcomes_begin(struct db *db, const struct outcomes_params *param
 		    "smallint, at timestamptz, diagnostic text) ON COMMIT DROP;"
 		    "CREATE TEMP TABLE outcome_match (n bigint, job bigint, uid bigint, reason "
 		    "smallint, provider text, flags int, score smallint, checked_at timestamptz, "
-		    "kind smallint) ON COMMIT DROP",
+		    "kind smallint, diagnostic text) ON COMMIT DROP",
 		    err);
 	if (status != RC_OK) {
 		outcomes_abort(o);
@@ -202,33 +202,35 @@ static enum rc_status find_domains(struct outcomes *o, struct rc_error *err)
 	return status;
 }
 
-/* The results of one set of tables. */
+/* The results of one set of tables, for each row the newest of them. */
 static enum rc_status match_set(struct outcomes *o, const char *set, struct rc_error *err)
 {
-	char sql[1400];
+	char sql[1500];
 
 	snprintf(
 	    sql, sizeof(sql),
 	    "WITH i AS MATERIALIZED (SELECT d.job, i.uid, d.domain, lower(i.local COLLATE \"C\") "
-	    "AS local FROM outcome_domain d JOIN item%s i ON i.job = d.job AND i.uid >= "
-	    "d.first_uid AND i.uid < d.first_uid + d.n WHERE d.table_set = $1)"
-	    " INSERT INTO outcome_match SELECT s.n, i.job, i.uid, r.reason, coalesce(r.provider, "
-	    "''), r.flags, r.score, r.checked_at, s.kind FROM i JOIN outcome_stage s ON s.domain "
-	    "= i.domain AND s.local = i.local JOIN result%s r ON r.job = i.job AND r.uid = i.uid "
-	    "WHERE r.score IS NOT NULL AND r.checked_at <= s.at AND r.checked_at > s.at - "
-	    "make_interval(days => $2::int)",
+	    "AS local, r.reason, coalesce(r.provider, '') AS provider, r.flags, r.score, "
+	    "r.checked_at FROM outcome_domain d JOIN item%s i ON i.job = d.job AND i.uid >= "
+	    "d.first_uid AND i.uid < d.first_uid + d.n JOIN result%s r ON r.job = i.job AND r.uid "
+	    "= i.uid WHERE d.table_set = $1 AND r.score IS NOT NULL)"
+	    " INSERT INTO outcome_match SELECT DISTINCT ON (s.n) s.n, i.job, i.uid, i.reason, "
+	    "i.provider, i.flags, i.score, i.checked_at, s.kind, s.diagnostic FROM i JOIN "
+	    "outcome_stage s ON s.domain = i.domain AND s.local = i.local WHERE i.checked_at <= "
+	    "s.at AND i.checked_at > s.at - make_interval(days => $2::int) ORDER BY s.n, "
+	    "i.checked_at DESC, i.job DESC",
 	    set, set);
 	return db_query(o->db, sql, DB_PARAMS(db_text(set), db_int(OUTCOMES_AGE_MAX_DAYS)), NULL,
 			err);
 }
 
-static enum rc_status match(struct outcomes *o, int64_t now_ms, struct rc_error *err)
+static enum rc_status match(struct outcomes *o, int64_t earlier_ms, struct rc_error *err)
 {
 	struct db_result *sets = NULL;
 	enum rc_status status = db_query(
 	    o->db,
 	    "UPDATE outcome_stage SET at = coalesce($1::timestamptz, now()) WHERE at IS NULL",
-	    DB_PARAMS(db_when(now_ms)), NULL, err);
+	    DB_PARAMS(db_when(earlier_ms)), NULL, err);
 
 	if (status == RC_OK)
 		status = find_domains(o, err);
@@ -237,15 +239,15 @@ static enum rc_status match(struct outcomes *o, int64_t now_ms, struct rc_error 
 				  &sets, err);
 	for (int i = 0; status == RC_OK && i < db_rows(sets); i++)
 		status = match_set(o, db_get_text(sets, i, 0), err);
-	db_result_free(sets);
-	/* Of several results the newest. */
 	if (status == RC_OK)
 		status =
-		    db_exec(o->db,
-			    "CREATE INDEX ON outcome_match (n, checked_at DESC, job DESC);"
-			    "DELETE FROM outcome_match a USING outcome_match b WHERE a.n = b.n AND "
-			    "(a.checked_at, a.job) < (b.checked_at, b.job)",
-			    err);
+		    db_exec(o->db, "CREATE INDEX ON outcome_match (n); ANALYZE outcome_match", err);
+	if (status == RC_OK && db_rows(sets) > 1)
+		status = db_exec(o->db,
+				 "DELETE FROM outcome_match a USING outcome_match b WHERE a.n = "
+				 "b.n AND (a.checked_at, a.job) < (b.checked_at, b.job)",
+				 err);
+	db_result_free(sets);
 	return status;
 }
 
@@ -283,12 +285,11 @@ static enum rc_status decide(struct outcomes *o, struct rc_error *err)
 	for (int rows = DECIDE_PAGE; rows == DECIDE_PAGE && status == RC_OK;) {
 		struct db_result *r;
 
-		status = db_query(
-		    o->db,
-		    "SELECT m.n, m.provider, m.kind, coalesce(s.diagnostic, '') FROM outcome_match "
-		    "m JOIN outcome_stage s ON s.n = m.n WHERE m.n > $1::bigint AND m.kind IN (3, "
-		    "4) ORDER BY m.n LIMIT $2::int",
-		    DB_PARAMS(db_int(after), db_int(DECIDE_PAGE)), &r, err);
+		status = db_query(o->db,
+				  "SELECT n, provider, kind, coalesce(diagnostic, '') FROM "
+				  "outcome_match WHERE n > "
+				  "$1::bigint AND kind IN (3, 4) ORDER BY n LIMIT $2::int",
+				  DB_PARAMS(db_int(after), db_int(DECIDE_PAGE)), &r, err);
 		if (status != RC_OK)
 			break;
 		rows = db_rows(r);

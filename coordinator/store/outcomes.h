@@ -25,7 +25,7 @@ struct outcomes;
 
 enum {
 	OUTCOMES_ID_MAX = 32,
-	OUTCOMES_ROWS_MAX = 20000000,
+	OUTCOMES_ROWS_MAX = 5000000,
 	OUTCOMES_AGE_MAX_DAYS = 90 /* a result speaks of what is sent within that time */
 };
 
