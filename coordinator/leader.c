@@ -410,6 +410,7 @@ static void *run(void *arg)
 		if (!bell_wait(context->leader_bell, &leader->bell_seen, wait_ms))
 			break;
 		rung = rung || leader->bell_seen != before;
+		context_renew(&leader->own);
 		status = db_revive(leader->db, &err);
 		if (status == RC_OK && !leader_leads(leader))
 			status = lead(leader, &err);
@@ -454,6 +455,7 @@ static void leader_free(struct leader *leader)
 	writes_free(leader->writes);
 	groups_free(leader->groups);
 	measured_free(leader->measured);
+	context_done(&leader->own);
 	rc_arena_free(leader->arena);
 	rc_seal_free(leader->seal);
 	dispatch_free(leader->dispatch);
@@ -471,7 +473,8 @@ enum rc_status leader_start(const struct context *context, struct leader **ret_l
 
 	if (!leader)
 		return rc_error_set(err, RC_NO_MEMORY, "no memory for the leader");
-	leader->context = context;
+	context_copy(&leader->own, context);
+	leader->context = &leader->own;
 	rc_buf_init(&leader->unsent, 0);
 	broker_init(&leader->broker, &context->config->kafka);
 	leader->writes = writes_new();

@@ -36,7 +36,8 @@ struct cursor {
 };
 
 struct leader {
-	const struct context *context;
+	struct context own;
+	const struct context *context; /* own */
 	pthread_t thread;
 	struct db *db;
 	uint64_t db_generation; /* of the connection that holds the lock; 0: none */

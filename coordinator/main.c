@@ -55,23 +55,28 @@ static int say(const char *format, ...)
 /* ------------------------------------------------------------------------------------------------
  * rules */
 
+static void say_rules(const struct data_set *set, const char *from)
+{
+	rc_log(RC_LOG_INFO, "rules_loaded", "from=%s rules=%zu version=%s", from,
+	       rc_rules_count(set->rules), rc_rules_version(set->rules));
+}
+
 static enum rc_status context_load(struct context *context, const struct config *config,
 				   struct rc_error *err)
 {
 	char rules[PATH_MAX];
+	struct data_set *set;
 	enum rc_status status;
 
 	rc_data_dir_find(config->rules_dir, rules);
 	context->config = config;
-	status = rc_rules_load(rules, &context->rules, err);
-	if (status == RC_OK)
-		status = rc_providers_load(rules, &context->providers, err);
-	if (status == RC_OK)
-		status = rc_rules_check_providers(context->rules, context->providers, err);
-	if (status == RC_OK)
-		status = scores_load(rules, context->providers, &context->scores, err);
-	if (status == RC_OK)
-		status = lists_load(rules, &context->lists, err);
+	status = data_set_load(rules, &set, err);
+	if (status != RC_OK)
+		return status;
+	context->shelf = shelf_new(set);
+	if (!context->shelf)
+		return rc_error_set(err, RC_NO_MEMORY, "no memory to start with");
+	say_rules(set, rules);
 	if (status == RC_OK)
 		status = schedule_parse(config->retry_schedule, (uint32_t)config->time_scale,
 					&context->schedule, err);
@@ -93,10 +98,24 @@ static void context_free(struct context *context)
 	bell_free(context->leader_bell);
 	bell_free(context->sink_bell);
 	readiness_free(context->readiness);
-	lists_free(context->lists);
-	scores_free(context->scores);
-	rc_providers_free(context->providers);
-	rc_rules_free(context->rules);
+	shelf_free(context->shelf);
+}
+
+/* What is wrong stays off the shelf: the running rules stay. */
+static void reload(struct context *context)
+{
+	char dir[PATH_MAX];
+	struct data_set *set;
+	struct rc_error err;
+
+	rc_data_dir_find(context->config->rules_dir, dir);
+	if (data_set_load(dir, &set, &err) != RC_OK) {
+		rc_log(RC_LOG_ERROR, "rules_kept", "reason=\"%s\"", err.text);
+		return;
+	}
+	say_rules(set, dir);
+	shelf_put(context->shelf, set);
+	bell_ring(context->leader_bell);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -172,12 +191,13 @@ static enum rc_status prepare_database(const struct context *context, struct rc_
 	return status;
 }
 
-static void wait_for_signal(const sigset_t *signals)
+static void wait_for_signal(struct context *context, const sigset_t *signals)
 {
 	int number = 0;
 
-	while (sigwait(signals, &number) != 0)
-		;
+	while (sigwait(signals, &number) != 0 || number == SIGHUP)
+		if (number == SIGHUP)
+			reload(context);
 	rc_log(RC_LOG_INFO, "stopping", "signal=%s", strsignal(number));
 }
 
@@ -207,22 +227,44 @@ static bool on_piece(void *ctx, int piece, const char **ret_name, char ret_lacks
 static enum outcome_kind on_outcome(void *ctx, const char *provider, enum outcome_kind kind,
 				    const char *diagnostic, size_t len)
 {
-	return outcome_decide(((struct context *)ctx)->rules, provider, kind, diagnostic, len);
+	struct shelf *shelf = ((struct context *)ctx)->shelf;
+	const struct data_set *set = shelf_take(shelf);
+
+	kind = outcome_decide(set->rules, provider, kind, diagnostic, len);
+	shelf_give_back(shelf, set);
+	return kind;
 }
 
 static struct score on_score(void *ctx, const struct posteriors *measured, enum rc_reason reason,
 			     const char *provider, enum score_evidence evidence)
 {
-	const struct context *context = ctx;
+	struct shelf *shelf = ((struct context *)ctx)->shelf;
+	const struct data_set *set = shelf_take(shelf);
 	const struct rc_provider *profile =
-	    provider && *provider ? rc_providers_find(context->providers, provider) : NULL;
+	    provider && *provider ? rc_providers_find(set->providers, provider) : NULL;
 	const struct score_key key = { .reason = reason,
 				       .provider = provider,
 				       .evidence = evidence,
 				       .inconsistent =
 					   profile && profile->honesty == RC_INCONSISTENT };
 
-	return posteriors_score(measured, context->scores, &key);
+	const struct score score = posteriors_score(measured, set->scores, &key);
+
+	shelf_give_back(shelf, set);
+	return score;
+}
+
+static const struct rc_rules *on_rules_take(void *ctx, const void **ret_held)
+{
+	const struct data_set *set = shelf_take(((struct context *)ctx)->shelf);
+
+	*ret_held = set;
+	return set->rules;
+}
+
+static void on_rules_give_back(void *ctx, const void *held)
+{
+	shelf_give_back(((struct context *)ctx)->shelf, held);
 }
 
 /* PostgreSQL has everything that counts: what hangs on a broker that is gone need not end in order.
@@ -256,6 +298,7 @@ static int serve(const struct config *config)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 
@@ -265,7 +308,8 @@ static int serve(const struct config *config)
 		 * waits for. */
 		const struct http_server_params params = { .listen = config->listen,
 							   .database = config->database,
-							   .rules = context.rules,
+							   .rules_take = on_rules_take,
+							   .rules_give_back = on_rules_give_back,
 							   .ctx = &context,
 							   .uploaded = on_uploaded,
 							   .changed = on_changed,
@@ -294,7 +338,7 @@ static int serve(const struct config *config)
 			status = write_file(config->url_file, url, &err);
 	}
 	if (status == RC_OK)
-		wait_for_signal(&signals);
+		wait_for_signal(&context, &signals);
 	else
 		say("%s", err.text);
 	stop_within_limits(status == RC_OK ? 0 : EXIT_WRONG);

@@ -17,7 +17,8 @@
 enum { POLL_MS = 250, DOMAIN_PAGE = 2000 };
 
 struct planner {
-	const struct context *context;
+	struct context own;
+	const struct context *context; /* own */
 	struct db *db;
 	struct writes *writes;
 	struct measured *measured;
@@ -179,6 +180,7 @@ static void *run(void *arg)
 		lost = false;
 		readiness_set(planner->context->readiness, READINESS_DATABASE, READINESS_PLANNER,
 			      NULL);
+		context_renew(&planner->own);
 		plan_all(planner);
 		/* An idle connection learns of its loss only by asking. */
 		if (db_exec(planner->db, "SELECT 1", &err) != RC_OK)
@@ -196,7 +198,8 @@ enum rc_status planner_start(const struct context *context, struct planner **ret
 
 	if (!planner)
 		return rc_error_set(err, RC_NO_MEMORY, "no memory for the planner");
-	planner->context = context;
+	context_copy(&planner->own, context);
+	planner->context = &planner->own;
 	planner->writes = writes_new();
 	planner->measured = measured_new();
 	status = planner->writes && planner->measured
@@ -210,6 +213,7 @@ enum rc_status planner_start(const struct context *context, struct planner **ret
 		db_close(planner->db);
 		writes_free(planner->writes);
 		measured_free(planner->measured);
+		context_done(&planner->own);
 		free(planner);
 		return status;
 	}
@@ -226,5 +230,6 @@ void planner_stop(struct planner *planner)
 	db_close(planner->db);
 	writes_free(planner->writes);
 	measured_free(planner->measured);
+	context_done(&planner->own);
 	free(planner);
 }

@@ -43,7 +43,8 @@ struct message {
 };
 
 struct sink {
-	const struct context *context;
+	struct context own;
+	const struct context *context; /* own */
 	pthread_t thread;
 	struct db *db;
 	uint64_t db_generation; /* of the connection that holds the locks */
@@ -371,6 +372,7 @@ static void *run(void *arg)
 		struct rc_error err;
 		enum rc_status status = db_revive(sink->db, &err);
 
+		context_renew(&sink->own);
 		if (status == RC_OK && sink->db_generation != db_generation(sink->db)) {
 			/* The locks went with the connection. */
 			for (int32_t i = 0; i < PARTITIONS_MAX; i++)
@@ -416,6 +418,7 @@ static void sink_free(struct sink *sink)
 	writes_free(sink->writes);
 	groups_free(sink->groups);
 	measured_free(sink->measured);
+	context_done(&sink->own);
 	rc_seal_free(sink->seal);
 	free(sink);
 }
@@ -428,12 +431,13 @@ enum rc_status sink_start(const struct context *context, struct sink **ret_sink,
 
 	if (!sink)
 		return rc_error_set(err, RC_NO_MEMORY, "no memory for the sink");
-	sink->context = context;
+	context_copy(&sink->own, context);
+	sink->context = &sink->own;
 	broker_init(&sink->broker, &context->config->kafka);
 	sink->writes = writes_new();
 	sink->groups = groups_new();
 	sink->measured = measured_new();
-	sink->judge = judge_new(context);
+	sink->judge = judge_new(sink->context);
 	status = rc_seal_new(context->config->kafka.message_key, &sink->seal, err);
 	if (status == RC_OK && (!sink->writes || !sink->groups || !sink->measured || !sink->judge))
 		status = rc_error_set(err, RC_NO_MEMORY, "no memory for the sink");

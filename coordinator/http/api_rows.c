@@ -34,6 +34,20 @@ static json_t *row_json(const struct results_job *job, int64_t n, const struct r
 	return o;
 }
 
+static json_t *explained_row(const struct request *r, const struct results_job *job, int64_t n,
+			     const struct results_detail *detail)
+{
+	const struct http_server_params *params = &r->api->params;
+	const void *held = NULL;
+	const struct rc_rules *rules =
+	    params->rules_take ? params->rules_take(params->ctx, &held) : NULL;
+	json_t *row = row_json(job, n, detail, rules);
+
+	if (rules)
+		params->rules_give_back(params->ctx, held);
+	return row;
+}
+
 /* *ret_row is NULL where `only_final` and the row is not. */
 static enum rc_status load_row(struct request *r, const char *public_id, int64_t n, bool only_final,
 			       json_t **ret_row, struct rc_error *err)
@@ -48,7 +62,7 @@ static enum rc_status load_row(struct request *r, const char *public_id, int64_t
 	if (status == RC_OK) {
 		*ret_row = only_final && !detail.row.final
 			       ? NULL
-			       : row_json(job, n, &detail, r->api->params.rules);
+			       : explained_row(r, job, n, &detail);
 		results_detail_done(&detail);
 	}
 	results_close(job);

@@ -28,11 +28,13 @@ struct http_server_params {
 	const char *database;	      /* libpq's conninfo */
 	int64_t max_upload;	      /* octets of an unpacked list; 0: 10 GiB */
 	int64_t deadline_ms;	      /* of a job that names none; 0: 72 h */
-	const struct rc_rules *rules; /* to annotate conversations with; NULL: not at all */
 	/* What the rest of the coordinator is told and asked, from any thread; each may be NULL. */
 	void *ctx;
 	void (*uploaded)(void *ctx); /* a list is in the database: there is something to plan */
 	void (*changed)(void *ctx);  /* a job was started, paused, resumed, cancelled or deleted */
+	/* The rules to annotate a conversation with, until they are given back. */
+	const struct rc_rules *(*rules_take)(void *ctx, const void **ret_held);
+	void (*rules_give_back)(void *ctx, const void *held);
 	/* For /readyz: piece 0, 1, 2 ...; false after the last one. *ret_name is static;
 	 * `ret_lacks` is "" where it is well, else one sentence. */
 	bool (*piece)(void *ctx, int piece, const char **ret_name, char ret_lacks[HTTP_LACKS_MAX]);

@@ -103,6 +103,12 @@ static enum rc_status load_rules(const struct worker *worker, struct rules *ret_
 	return RC_OK;
 }
 
+static void say_rules(const struct worker *worker, const struct rules *rules)
+{
+	rc_log(RC_LOG_INFO, "rules_loaded", "from=%s rules=%zu version=%s", worker->rules_dir,
+	       rc_rules_count(rules->rules), rc_rules_version(rules->rules));
+}
+
 static void rules_free(struct rules *rules)
 {
 	rc_rules_free(rules->rules);
@@ -283,7 +289,7 @@ static void on_reload_signal(uv_signal_t *signal, int number)
 		return;
 	}
 	engine_set_rules(worker->engine, free_place->rules, free_place->providers);
-	rc_log(RC_LOG_INFO, "rules_loaded", "from=%s", worker->rules_dir);
+	say_rules(worker, free_place);
 }
 
 /* ---- start and end */
@@ -329,7 +335,10 @@ static enum rc_status read_settings(struct worker *worker, struct rc_error *err)
 	if (status != RC_OK)
 		return status;
 	rc_data_dir_find(config->rules_dir, worker->rules_dir);
-	return load_rules(worker, &worker->rules[0], err);
+	status = load_rules(worker, &worker->rules[0], err);
+	if (status == RC_OK)
+		say_rules(worker, &worker->rules[0]);
+	return status;
 }
 
 static struct probe_limits limits_of(const struct worker_config *config)
