@@ -66,6 +66,7 @@ static enum rc_status context_load(struct context *context, const struct config 
 {
 	char rules[PATH_MAX];
 	struct data_set *set;
+	struct rc_error why;
 	enum rc_status status;
 
 	rc_data_dir_find(config->rules_dir, rules);
@@ -77,9 +78,12 @@ static enum rc_status context_load(struct context *context, const struct config 
 	if (!context->shelf)
 		return rc_error_set(err, RC_NO_MEMORY, "no memory to start with");
 	say_rules(set, rules);
-	if (status == RC_OK)
+	if (status == RC_OK) {
 		status = schedule_parse(config->retry_schedule, (uint32_t)config->time_scale,
-					&context->schedule, err);
+					&context->schedule, &why);
+		if (status != RC_OK)
+			rc_error_set(err, status, "ROLLCALL_RETRY_SCHEDULE: %.900s", why.text);
+	}
 	if (status != RC_OK)
 		return status;
 	context->planner_bell = bell_new();

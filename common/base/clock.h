@@ -10,6 +10,7 @@
 
 uint64_t rc_clock_mono_ms(void); /* CLOCK_MONOTONIC, ms */
 uint64_t rc_clock_mono_us(void); /* CLOCK_MONOTONIC, us */
+uint64_t rc_clock_boot_ms(void); /* CLOCK_BOOTTIME, ms: goes on while the machine sleeps */
 int64_t rc_clock_wall_ms(void);	 /* ms since 1970-01-01T00:00:00Z */
 
 enum { RC_TIME_TEXT_MAX = 32 };

@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "worker/io/tls.h"
 
 enum {
@@ -179,11 +180,20 @@ out:
 	return ROLLCALL__FAILURE__FAILURE_NONE;
 }
 
+/* A process that was stopped wakes to sockets full of replies before its timers tell it anything.
+ */
+static bool is_over(const struct connection *connection)
+{
+	return connection->until_ms != NULL && rc_clock_boot_ms() >= *connection->until_ms;
+}
+
 /* Whether what was not taken by the kernel could be kept. */
 static bool send_octets(struct connection *connection, const char *data, size_t len)
 {
 	size_t sent = 0;
 
+	if (is_over(connection))
+		return true;
 	if (connection->unsent_len == 0) {
 		const ssize_t n = send(connection->fd, data, len, MSG_NOSIGNAL);
 
@@ -302,6 +312,8 @@ bool connection_secure(struct network *network, struct connection *connection,
 
 static void send_rest(struct connection *connection)
 {
+	if (is_over(connection))
+		return;
 	while (connection->unsent_len > 0) {
 		const ssize_t n = send(connection->fd, connection->unsent + connection->unsent_at,
 				       connection->unsent_len, MSG_NOSIGNAL);

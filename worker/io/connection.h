@@ -41,6 +41,9 @@ struct connection_events {
 
 struct connection {
 	const struct connection_events *events;
+	/* Of rc_clock_boot_ms(): from then on not one octet leaves, whatever is called. NULL: no
+	 * end. The owner sets it after connection_init(), and it outlives the connection. */
+	const uint64_t *until_ms;
 	int fd; /* -1: none; private, as what follows */
 	uint32_t slot;
 	bool connecting;

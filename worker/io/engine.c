@@ -356,6 +356,11 @@ static void do_connect(struct probe_run *run, const struct probe_ip *ip)
 {
 	struct engine *engine = run->run.engine;
 	const struct lane *lane = run->run.lane;
+
+	if (rc_clock_boot_ms() >= lane->lease_ends_ms) {
+		probe_cut(run->probe, now_ms(engine));
+		return;
+	}
 	const Rollcall__Failure failure = connection_open(
 	    engine->network, &run->connection, (const struct sockaddr *)&lane->source,
 	    lane->source_len, ip, (uint16_t)run->rules->config.port);
@@ -520,6 +525,7 @@ static void take_probe(struct engine *engine, const struct lane *lane, Rollcall_
 	run->rules->users++;
 	run->run.timer.fired = on_probe_timer;
 	connection_init(&run->connection, &connection_events);
+	run->connection.until_ms = &lane->lease_ends_ms;
 	run->probe = probe_new(&run->rules->config, &run->identity, shard, seed, now_ms(engine),
 			       rc_clock_wall_ms());
 	if (run->probe == NULL) {

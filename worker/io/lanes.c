@@ -110,21 +110,25 @@ static enum rc_status lane_finish(struct lane *lane, const char *mail_from, stru
 				    "no host name; " SHAPE,
 			    lane->name, lane->helo);
 	}
-	const int len =
-	    mail_from != NULL
-		? snprintf(lane->mail_from, sizeof(lane->mail_from), "%s", mail_from)
-		: snprintf(lane->mail_from, sizeof(lane->mail_from), "verify@%s", lane->helo);
-	const char *at = strrchr(lane->mail_from, '@');
-
-	if (len < 0 || (size_t)len >= sizeof(lane->mail_from) || at == NULL ||
-	    at == lane->mail_from || strpbrk(lane->mail_from, "<> \t\r\n") != NULL ||
-	    !is_host_name(at + 1))
-		return rc_error_set(
-		    err, RC_INVALID,
-		    "ROLLCALL_MAIL_FROM: `%s` is no mail address; write one such as "
-		    "verify@probe1.example.net",
-		    mail_from != NULL ? mail_from : lane->mail_from);
+	if (mail_from != NULL)
+		snprintf(lane->mail_from, sizeof(lane->mail_from), "%s", mail_from);
+	else
+		snprintf(lane->mail_from, sizeof(lane->mail_from), "verify@%s", lane->helo);
 	return RC_OK;
+}
+
+static enum rc_status check_mail_from(const char *mail_from, struct rc_error *err)
+{
+	const char *at = mail_from != NULL ? strrchr(mail_from, '@') : NULL;
+
+	if (mail_from == NULL ||
+	    (strlen(mail_from) < LANE_MAIL_FROM_MAX && at != NULL && at != mail_from &&
+	     strpbrk(mail_from, "<> \t\r\n") == NULL && is_host_name(at + 1)))
+		return RC_OK;
+	return rc_error_set(err, RC_INVALID,
+			    "ROLLCALL_MAIL_FROM: `%.300s` is no mail address; write one such as "
+			    "verify@probe1.example.net",
+			    mail_from);
 }
 
 static enum rc_status lane_parse(const char *piece, size_t len, const char *mail_from,
@@ -158,8 +162,10 @@ static enum rc_status lane_parse(const char *piece, size_t len, const char *mail
 	const char *public_end = at != NULL ? at : addresses_end;
 	const char *bind = at != NULL ? at + 1 : start;
 
-	if (address_parse(start, (size_t)(public_end - start), lane->public_address, &ignored,
-			  &ignored_len) == 0)
+	const int public_family = address_parse(start, (size_t)(public_end - start),
+						lane->public_address, &ignored, &ignored_len);
+
+	if (public_family == 0)
 		return rc_error_set(
 		    err, RC_INVALID,
 		    SETTING ": in `%.*s`, `%.*s` is no IP address (v6 stands in brackets)", shown,
@@ -171,6 +177,13 @@ static enum rc_status lane_parse(const char *piece, size_t len, const char *mail
 		    err, RC_INVALID,
 		    SETTING ": in `%.*s`, `%.*s` is no IP address (v6 stands in brackets)", shown,
 		    piece, (int)(addresses_end - bind < 100 ? addresses_end - bind : 100), bind);
+	if (public_family != lane->family)
+		return rc_error_set(
+		    err, RC_INVALID,
+		    SETTING ": in `%.*s`, %s is an IPv%d address and %s an IPv%d one; a lane is of "
+			    "one family: name the address of that family which the world sees",
+		    shown, piece, lane->public_address, public_family, lane->bind_address,
+		    lane->family);
 	if (slash != NULL) {
 		const size_t helo_len = (size_t)(end - slash - 1);
 
@@ -193,6 +206,8 @@ static enum rc_status check_unique(const struct lanes *lanes, const struct lane 
 	for (size_t i = 0; i < lanes->n; i++) {
 		const struct lane *other = &lanes->lane[i];
 
+		if (other->set_aside)
+			continue;
 		if (strcmp(other->name, lane->name) == 0)
 			return rc_error_set(err, RC_INVALID, SETTING ": two lanes are called `%s`",
 					    lane->name);
@@ -210,6 +225,23 @@ static enum rc_status check_unique(const struct lanes *lanes, const struct lane 
 			    other->name, lane->name, lane->public_address);
 	}
 	return RC_OK;
+}
+
+static bool is_taken(const struct lanes *lanes, const char *name)
+{
+	for (size_t i = 0; i < lanes->n; i++) {
+		if (strcmp(lanes->lane[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void set_aside(const struct lanes *lanes, struct lane *lane, const struct rc_error *why)
+{
+	lane->set_aside = true;
+	snprintf(lane->problem, sizeof(lane->problem), "%.399s", why->text);
+	if (!is_lane_name(lane->name) || is_taken(lanes, lane->name))
+		lane->name[0] = '\0';
 }
 
 /* What the kernel would send from towards the world. Connecting a datagram socket sends nothing. */
@@ -246,6 +278,7 @@ enum rc_status lanes_parse(const char *text, const char *mail_from, struct lanes
 {
 	struct lanes lanes = { 0 };
 	enum rc_status status = RC_OK;
+	size_t fit = 0;
 	static const char blanks[] = " \t\r\n";
 	const char *at = text;
 
@@ -254,6 +287,9 @@ enum rc_status lanes_parse(const char *text, const char *mail_from, struct lanes
 		return rc_error_set(err, RC_NO_MEMORY, "out of memory for the lanes");
 	for (size_t i = 0; i < LANES_MAX; i++)
 		lanes.lane[i].held = -1;
+	status = check_mail_from(mail_from, err);
+	if (status != RC_OK)
+		goto out;
 	if (text == NULL || text[strspn(text, blanks)] == '\0') {
 		status = default_lane(mail_from, &lanes.lane[0], err);
 		lanes.n = 1;
@@ -270,15 +306,22 @@ enum rc_status lanes_parse(const char *text, const char *mail_from, struct lanes
 			    err, RC_LIMIT, SETTING ": more than %d lanes on one worker", LANES_MAX);
 			goto out;
 		}
-		status = lane_parse(at, len, mail_from, &lanes.lane[lanes.n], err);
+		struct lane *lane = &lanes.lane[lanes.n];
+		struct rc_error why;
+
+		lane->held = -1;
+		status = lane_parse(at, len, mail_from, lane, &why);
+		if (status == RC_OK)
+			status = check_unique(&lanes, lane, &why);
 		if (status != RC_OK)
-			goto out;
-		status = check_unique(&lanes, &lanes.lane[lanes.n], err);
-		if (status != RC_OK)
-			goto out;
+			set_aside(&lanes, lane, &why);
+		fit += status == RC_OK;
 		lanes.n++;
 		at += len;
 	}
+	status = RC_OK;
+	if (fit == 0)
+		status = rc_error_set(err, RC_INVALID, "%s", lanes.lane[0].problem);
 out:
 	if (status != RC_OK) {
 		free(lanes.lane);
@@ -333,6 +376,8 @@ static void hold(struct lane *lane)
 
 bool lane_prove(struct lane *lane)
 {
+	if (lane->set_aside)
+		return false;
 	const bool was_proved = lane->proved;
 	const bool was_held = lane->held >= 0;
 	const int error = bind_error(lane);
@@ -362,7 +407,7 @@ void lane_release(struct lane *lane)
 struct lane *lanes_find(struct lanes *lanes, const char *name)
 {
 	for (size_t i = 0; i < lanes->n; i++) {
-		if (strcmp(lanes->lane[i].name, name) == 0)
+		if (!lanes->lane[i].set_aside && strcmp(lanes->lane[i].name, name) == 0)
 			return &lanes->lane[i];
 	}
 	return NULL;

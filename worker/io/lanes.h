@@ -22,7 +22,8 @@ enum {
 	LANE_NAME_MAX = 64,
 	LANE_ADDRESS_MAX = 46,
 	LANE_HELO_MAX = 256,
-	LANE_MAIL_FROM_MAX = 320
+	LANE_MAIL_FROM_MAX = 320,
+	LANE_PROBLEM_MAX = 400
 };
 
 struct lane {
@@ -35,14 +36,16 @@ struct lane {
 	struct sockaddr_storage source;
 	socklen_t source_len;
 
+	bool set_aside; /* ROLLCALL_LANES says of it what cannot be; `problem` says why */
 	bool proved;
-	char problem[160]; /* why it is not; empty: nothing */
-	int held;	   /* the abstract socket; -1: not ours */
+	char problem[LANE_PROBLEM_MAX]; /* why it is not; empty: nothing */
+	int held;			/* the abstract socket; -1: not ours */
 
 	/* The grant, kept by whoever keeps the leases. */
-	uint64_t epoch;	 /* 0: none */
-	uint32_t number; /* partition of rollcall.shards */
-	uint64_t lease_ends_ms;
+	uint64_t epoch;		/* 0: none */
+	bool numbered;		/* it was granted before: `number` is its */
+	uint32_t number;	/* partition of rollcall.shards */
+	uint64_t lease_ends_ms; /* of rc_clock_boot_ms() */
 	bool returned;
 	char refused[160]; /* what the leader said; empty: nothing */
 };
@@ -56,6 +59,10 @@ struct lanes {
  * `text`: "name=PUBLIC@BIND/HELO ...", or NULL: one lane called `local` on the default route's
  * address. `@BIND` where it differs from the public one, v6 in brackets, `/HELO` else the host
  * name. `mail_from` NULL: verify@HELO. Done by lanes_done().
+ *
+ * A lane that cannot be as it is written is set aside with its problem, and the others go on;
+ * RC_INVALID with the first problem where none is left. Without a usable name of its own it is
+ * called "".
  */
 enum rc_status lanes_parse(const char *text, const char *mail_from, struct lanes *ret_lanes,
 			   struct rc_error *err) RC_MUST_CHECK;
@@ -65,6 +72,7 @@ void lanes_done(struct lanes *lanes);
 bool lane_prove(struct lane *lane);
 /* Lets go of the abstract socket. */
 void lane_release(struct lane *lane);
+/* NULL: none; a lane that was set aside is not found. */
 struct lane *lanes_find(struct lanes *lanes, const char *name);
 
 #endif

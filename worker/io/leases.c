@@ -61,6 +61,7 @@ static void drop_lane(struct leases *leases, struct lane *lane)
 {
 	if (lane->epoch == 0)
 		return;
+	lane->lease_ends_ms = 0; /* without a word */
 	engine_cut(leases->engine, lane);
 	kafka_loop_unassign(leases->kafka, lane->number);
 	lane->epoch = 0;
@@ -71,7 +72,7 @@ static void on_timer(uv_timer_t *timer);
 /* Wakes at the next hello or at the end of the first lease, to the millisecond. */
 static void arm(struct leases *leases)
 {
-	const uint64_t now_ms = uv_now(leases->loop);
+	const uint64_t now_ms = rc_clock_boot_ms();
 	uint64_t next_ms = leases->next_hello_ms;
 
 	for (size_t i = 0; i < leases->lanes->n; i++) {
@@ -102,8 +103,11 @@ static void say(struct leases *leases)
 
 	for (size_t i = 0; i < leases->lanes->n; i++) {
 		struct lane *lane = &leases->lanes->lane[i];
-		Rollcall__LaneOffer *offer = offer_at[i] = &offers[i];
+		Rollcall__LaneOffer *offer = &offers[i];
 
+		if (lane->name[0] == '\0')
+			continue;
+		offer_at[hello.n_lanes++] = offer;
 		rollcall__lane_offer__init(offer);
 		offer->name = lane->name;
 		offer->public_address = lane->public_address;
@@ -117,12 +121,11 @@ static void say(struct leases *leases)
 		offer->problem = lane->problem;
 	}
 	leases->sequence++;
-	leases->sent_at_ms[leases->sequence % HELLOS_KEPT] = uv_now(leases->loop);
+	leases->sent_at_ms[leases->sequence % HELLOS_KEPT] = rc_clock_boot_ms();
 	hello.worker = (char *)leases->worker;
 	hello.machine = leases->machine;
 	hello.sent_at_ms = rc_clock_wall_ms();
 	hello.sequence = leases->sequence;
-	hello.n_lanes = leases->lanes->n;
 	hello.lanes = offer_at;
 	hello.version = (char *)leases->version;
 	(void)kafka_loop_hello(leases->kafka, &hello); /* the next one comes in seconds */
@@ -144,7 +147,7 @@ void leases_hello(struct leases *leases)
 	}
 	say(leases);
 	leases->next_hello_ms =
-	    uv_now(leases->loop) +
+	    rc_clock_boot_ms() +
 	    (uint64_t)(waits_for_grant(leases) ? HELLO_SOON_MS : HELLO_EVERY_MS);
 	arm(leases);
 }
@@ -152,7 +155,7 @@ void leases_hello(struct leases *leases)
 static void on_timer(uv_timer_t *timer)
 {
 	struct leases *leases = timer->data;
-	const uint64_t now_ms = uv_now(leases->loop);
+	const uint64_t now_ms = rc_clock_boot_ms();
 
 	if (leases->returned)
 		return;
@@ -192,12 +195,13 @@ static void take_grant(struct leases *leases, const Rollcall__LaneGrant *grant, 
 				      : grant->lease_ms;
 	const uint64_t ends_ms = sent_at_ms + lease_ms;
 
-	if (ends_ms <= uv_now(leases->loop))
+	if (ends_ms <= rc_clock_boot_ms())
 		return;
 	if (grant->epoch != lane->epoch || grant->lane != lane->number) {
 		drop_lane(leases, lane);
 		lane->epoch = grant->epoch;
 		lane->number = grant->lane;
+		lane->numbered = true;
 		lane->lease_ends_ms = ends_ms;
 		kafka_loop_assign(leases->kafka, lane->number, grant->from_offset);
 		rc_log(RC_LOG_INFO, "lane_granted",
@@ -218,9 +222,8 @@ void leases_grant(struct leases *leases, const Rollcall__Grant *grant)
 	for (size_t i = 0; i < grant->n_lanes; i++)
 		take_grant(leases, grant->lanes[i],
 			   leases->sent_at_ms[grant->hello_sequence % HELLOS_KEPT]);
-	if (!waits_for_grant(leases) &&
-	    leases->next_hello_ms < uv_now(leases->loop) + HELLO_SOON_MS)
-		leases->next_hello_ms = uv_now(leases->loop) + HELLO_EVERY_MS;
+	if (!waits_for_grant(leases) && leases->next_hello_ms < rc_clock_boot_ms() + HELLO_SOON_MS)
+		leases->next_hello_ms = rc_clock_boot_ms() + HELLO_EVERY_MS;
 	arm(leases);
 }
 
@@ -247,13 +250,18 @@ void leases_return(struct leases *leases)
 	say(leases);
 }
 
-const struct lane *leases_lane(const struct leases *leases, const Rollcall__Shard *shard)
+const struct lane *leases_lane(const struct leases *leases, const Rollcall__Shard *shard,
+			       bool *ret_known)
 {
+	*ret_known = false;
 	for (size_t i = 0; i < leases->lanes->n; i++) {
 		const struct lane *lane = &leases->lanes->lane[i];
 
-		if (lane->epoch != 0 && lane->number == shard->lane && !lane->returned)
-			return lane->epoch == shard->epoch ? lane : NULL;
+		if (!lane->numbered || lane->number != shard->lane)
+			continue;
+		*ret_known = true;
+		if (lane->epoch != 0 && lane->epoch == shard->epoch && !lane->returned)
+			return lane;
 	}
 	return NULL;
 }

@@ -1,9 +1,10 @@
 /*
  * leases - hellos out, grants in: under which epoch each lane may be used, and until when.
  *
- * A lease runs from the sending of the hello that was answered, by the monotonic clock, so that
- * however late the answer comes we stop before the leader may grant the lane to another. When it
- * ends, every session of the lane is cut without a word. Owner: the loop's thread.
+ * A lease runs from the sending of the hello that was answered, by a clock that goes on while the
+ * machine sleeps, so that however late the answer comes we stop before the leader may grant the
+ * lane to another. When it ends, every session of the lane is cut without a word. Owner: the loop's
+ * thread.
  */
 #ifndef WORKER_IO_LEASES_H
 #define WORKER_IO_LEASES_H
@@ -32,7 +33,9 @@ void leases_grant(struct leases *leases, const Rollcall__Grant *grant);
 void leases_void(struct leases *leases);
 /* Hands every lane back. No hello follows. */
 void leases_return(struct leases *leases);
-/* The lane under whose present grant `shard` came, or NULL: it is not ours any more. */
-const struct lane *leases_lane(const struct leases *leases, const Rollcall__Shard *shard);
+/* The lane under whose present grant `shard` came, or NULL: it is not ours any more, or
+ * (*ret_known false) never was. */
+const struct lane *leases_lane(const struct leases *leases, const Rollcall__Shard *shard,
+			       bool *ret_known);
 
 #endif

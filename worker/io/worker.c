@@ -120,12 +120,19 @@ static enum rc_status prove_lanes(struct worker *worker, struct rc_error *err)
 {
 	size_t proved = 0;
 
-	for (size_t i = 0; i < worker->lanes.n; i++) {
+	size_t shown = 0;
+
+	for (size_t i = worker->lanes.n; i-- > 0;) {
 		struct lane *lane = &worker->lanes.lane[i];
 
+		if (!lane->set_aside)
+			shown = i;
 		lane_prove(lane);
 		if (lane->proved)
 			proved++;
+		else if (lane->set_aside)
+			rc_log(RC_LOG_ERROR, "lane_set_aside", "lane=%s problem=\"%s\"", lane->name,
+			       lane->problem);
 		else
 			rc_log(RC_LOG_WARN, "lane_not_proved", "lane=%s problem=\"%s\"", lane->name,
 			       lane->problem);
@@ -136,7 +143,7 @@ static enum rc_status prove_lanes(struct worker *worker, struct rc_error *err)
 	    err, RC_UNAVAILABLE,
 	    "ROLLCALL_LANES: no lane can be used: %s (lane %s); name addresses that this "
 	    "machine has",
-	    worker->lanes.lane[0].problem, worker->lanes.lane[0].name);
+	    worker->lanes.lane[shown].problem, worker->lanes.lane[shown].name);
 }
 
 static void name_worker(struct worker *worker)
@@ -190,12 +197,19 @@ static const struct engine_events engine_events = { on_engine_report, on_engine_
 static void on_kafka_shard(void *context, Rollcall__Shard *shard)
 {
 	struct worker *worker = context;
-	const struct lane *lane = leases_lane(worker->leases, shard);
+	bool known;
+	const struct lane *lane = leases_lane(worker->leases, shard, &known);
 
 	if (lane == NULL) {
-		rc_log(RC_LOG_DEBUG, "shard_of_another_epoch", "shard=%llu lane=%u epoch=%llu",
-		       (unsigned long long)shard->id, shard->lane,
-		       (unsigned long long)shard->epoch);
+		if (!known)
+			rc_log(RC_LOG_ERROR, "shard_of_unknown_lane",
+			       "shard=%llu lane=%u problem=\"no lane of ROLLCALL_LANES was granted "
+			       "this number; it is left to its own worker\"",
+			       (unsigned long long)shard->id, shard->lane);
+		else
+			rc_log(RC_LOG_DEBUG, "shard_of_another_epoch",
+			       "shard=%llu lane=%u epoch=%llu", (unsigned long long)shard->id,
+			       shard->lane, (unsigned long long)shard->epoch);
 		rollcall__shard__free_unpacked(shard, NULL);
 		return;
 	}

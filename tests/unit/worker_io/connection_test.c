@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <uv.h>
 
+#include "common/base/clock.h"
 #include "worker/io/connection.h"
 #include "worker/io/timers.h"
 
@@ -185,6 +186,32 @@ static void tells_failures_apart(void **state)
 	world_stop(&world);
 }
 
+/* As a worker finds it that was stopped past its lease: the octets stay here. */
+static void sends_nothing_once_its_time_is_over(void **state)
+{
+	struct world world;
+	struct client client;
+	uint64_t until_ms = UINT64_MAX;
+	char buffer[16];
+
+	(void)state;
+	world_start(&world);
+	assert_int_equal(dial(&world, &client, 1, world.port), ROLLCALL__FAILURE__FAILURE_NONE);
+	client.connection.until_ms = &until_ms;
+	while (!client.connected)
+		uv_run(&world.loop, UV_RUN_ONCE);
+	const int fd = accept(world.listener, NULL, NULL);
+
+	assert_true(connection_send(world.network, &client.connection, "EHLO\r\n", 6));
+	until_ms = rc_clock_boot_ms();
+	assert_true(connection_send(world.network, &client.connection, "QUIT\r\n", 6));
+	connection_close(world.network, &client.connection);
+	assert_int_equal(read(fd, buffer, sizeof(buffer)), 6);
+	assert_int_equal(read(fd, buffer, sizeof(buffer)), 0);
+	close(fd);
+	world_stop(&world);
+}
+
 static void may_close_inside_callbacks(void **state)
 {
 	struct world world;
@@ -317,6 +344,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comes_from_the_lane),
 		cmocka_unit_test(tells_failures_apart),
+		cmocka_unit_test(sends_nothing_once_its_time_is_over),
 		cmocka_unit_test(may_close_inside_callbacks),
 		cmocka_unit_test(reads_more_than_a_buffer),
 		cmocka_unit_test(sends_more_than_the_kernel_takes),
