@@ -255,6 +255,8 @@ static int plan(struct probe *p, uint64_t now_ms, struct probe_todo *todo)
 	wake(p, now_ms);
 	if (p->no_memory && !p->stopping)
 		probe_answer_end(p, now_ms);
+	if (!p->counts[RCPT_PENDING])
+		probe_control_close(p);
 	if (!probe_round_wanted(p)) {
 		set_state(p, !p->stopping && somebody_waits(p) ? RESTING : ENDING, now_ms);
 		return 0;

@@ -207,6 +207,32 @@ static bool note_demand(struct probe *p, Rollcall__Stage stage, const Rollcall__
 	return true;
 }
 
+static bool is_yes(const struct rc_classification *c)
+{
+	return c->category == RC_CATEGORY_ACCEPTED || c->category == RC_CATEGORY_FORWARDED;
+}
+
+/* The closing control's word: it renews the trust, or takes it from all that was accepted since. */
+static void close_run(struct probe *p, const struct rc_classification *c,
+		      const Rollcall__Reply *reply, uint64_t now_ms)
+{
+	if (is_yes(c)) {
+		starve(p, p->accept_since, reply->code, now_ms);
+		return;
+	}
+	p->accept_run = 0;
+	probe_control_settle(p, &p->controls[CONTROL_CLOSING], now_ms);
+}
+
+/* Whether so many were accepted, after a random name was refused, that it is time to ask again. */
+static bool doubtful(const struct probe *p)
+{
+	const Rollcall__Control *random = &p->controls[CONTROL_RANDOM].message;
+
+	return p->accept_run >= PROBE_CLOSING_RUN && random->reply &&
+	       random->reply->code / 100 == 5;
+}
+
 static void take_control(struct probe *p, struct probe_control *c, Rollcall__Reply *reply,
 			 uint64_t now_ms)
 {
@@ -223,6 +249,12 @@ static void take_control(struct probe *p, struct probe_control *c, Rollcall__Rep
 		return;
 	}
 	count(p, &class, reply);
+	if (c == &p->controls[CONTROL_CLOSING]) {
+		close_run(p, &class, reply, now_ms);
+		return;
+	}
+	if (reply->code / 100 == 5)
+		p->accept_run = 0;
 	c->message.stage = ROLLCALL__STAGE__STAGE_RCPT;
 	c->message.reply = reply;
 	c->message.failure = ROLLCALL__FAILURE__FAILURE_NONE;
@@ -249,7 +281,7 @@ static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *
 			uint64_t now_ms)
 {
 	struct rc_classification class;
-	bool accepted, suspect;
+	bool suspect;
 	uint32_t since = 0;
 	int hold = -1;
 
@@ -275,10 +307,12 @@ static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *
 	r->order = ++p->order;
 	suspect = watch(p, &class, reply, &since);
 
-	accepted =
-	    class.category == RC_CATEGORY_ACCEPTED || class.category == RC_CATEGORY_FORWARDED;
+	if (is_yes(&class) && p->accept_run++ == 0)
+		p->accept_since = r->order;
+	else if (reply->code / 100 == 5)
+		p->accept_run = 0;
 	if (!suspect && p->shard->control == ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED &&
-	    (accepted || may_be_greylisted(&class))) {
+	    (is_yes(&class) || may_be_greylisted(&class))) {
 		probe_control_want(p, CONTROL_RANDOM);
 		hold = CONTROL_RANDOM;
 	} else if (!suspect && p->shard->ask_postmaster && reply->code / 100 == 5 &&
@@ -292,6 +326,9 @@ static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *
 		rcpt_set_state(p, r, RCPT_WAITING, now_ms);
 	} else if (hold >= 0 && probe_control_open(&p->controls[hold])) {
 		r->held_for = (uint8_t)hold;
+		rcpt_set_state(p, r, RCPT_HELD, now_ms);
+	} else if (is_yes(&class) && doubtful(p) && !p->stopping) {
+		r->held_for = CONTROL_CLOSING;
 		rcpt_set_state(p, r, RCPT_HELD, now_ms);
 	} else {
 		rcpt_set_state(p, r, RCPT_READY, now_ms);
@@ -377,6 +414,8 @@ void probe_answer_end(struct probe *p, uint64_t now_ms)
 		if (probe_control_open(&p->controls[i]))
 			probe_control_fail(p, &p->controls[i], ROLLCALL__STAGE__STAGE_RCPT,
 					   ROLLCALL__FAILURE__FAILURE_NOT_PROBED, now_ms);
+	/* Who waits for one that was not asked yet need not. */
+	probe_control_settle(p, &p->controls[CONTROL_CLOSING], now_ms);
 }
 
 void probe_answer_reply(struct probe *p, uint64_t now_ms)

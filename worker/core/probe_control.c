@@ -15,7 +15,9 @@ void probe_control_settle(struct probe *p, struct probe_control *c, uint64_t now
 {
 	uint8_t which = (uint8_t)(c - p->controls);
 
-	c->state = CONTROL_SETTLED;
+	/* The closing one may be needed again. */
+	c->state = which == CONTROL_CLOSING ? CONTROL_UNASKED : CONTROL_SETTLED;
+	c->lost = c->smaller = 0;
 	for (uint16_t i = 0; i < p->rcpt_n && p->counts[RCPT_HELD]; i++)
 		if (p->rcpts[i].state == RCPT_HELD && p->rcpts[i].held_for == which)
 			rcpt_set_state(p, &p->rcpts[i], RCPT_READY, now_ms);
@@ -50,7 +52,10 @@ void probe_control_want(struct probe *p, int which)
 
 	if (c->state != CONTROL_UNASKED)
 		return;
-	if (which == CONTROL_POSTMASTER) {
+	if (which == CONTROL_CLOSING) {
+		c->local_len = (uint8_t)control_local(p->seed ^ p->order, p->shard->recipients,
+						      p->shard->n_recipients, c->local);
+	} else if (which == CONTROL_POSTMASTER) {
 		c->local_len = (uint8_t)strlen(strcpy(c->local, "postmaster"));
 		c->message.kind = ROLLCALL__CONTROL_KIND__CONTROL_KIND_POSTMASTER;
 	} else {
@@ -64,4 +69,15 @@ void probe_control_want(struct probe *p, int which)
 	c->message.local.data = (uint8_t *)c->local;
 	c->message.local.len = c->local_len;
 	c->state = CONTROL_WANTED;
+}
+
+void probe_control_close(struct probe *p)
+{
+	if (p->stopping)
+		return;
+	for (uint16_t i = 0; i < p->rcpt_n && p->counts[RCPT_HELD]; i++)
+		if (p->rcpts[i].state == RCPT_HELD && p->rcpts[i].held_for == CONTROL_CLOSING) {
+			probe_control_want(p, CONTROL_CLOSING);
+			return;
+		}
 }

@@ -177,7 +177,7 @@ static void add_controls(struct probe *p)
 {
 	Rollcall__Report *r = &p->report;
 
-	for (int i = 0; i < CONTROLS; i++) {
+	for (int i = 0; i < CONTROL_CLOSING; i++) {
 		struct probe_control *c = &p->controls[i];
 
 		/* What has an answer, or never will have one. */

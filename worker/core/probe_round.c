@@ -139,6 +139,8 @@ void probe_round_plan(struct probe *p, uint64_t now_ms)
 	uint32_t room = group_room(p), asked = 0, kept = 0;
 	bool anew;
 
+	if (!p->counts[RCPT_PENDING] || p->enough || room == 0)
+		probe_control_close(p);
 	p->talk->message.used_helo = p->session.used_helo;
 	p->talk->message.pipelined = pipelining;
 	p->talk->message.extensions = smtp_session_extensions(&p->session);
@@ -320,10 +322,9 @@ void probe_round_over(struct probe *p, uint64_t now_ms)
 		p->one_by_one = true;
 		return;
 	} else if (s->refused && p->why_talk == p->talk && p->why_reply) {
-		/* The greeting may be better elsewhere, and so may any server after a 421; all else
-		 * is their answer. */
-		if (s->said_421 || (p->why_stage == ROLLCALL__STAGE__STAGE_GREETING &&
-				    p->why_reply->code / 100 == 4)) {
+		/* After a 421 another server may have room; all else is their answer, and asking
+		 * the next one would start another greylister's clock. */
+		if (s->said_421) {
 			p->throttled = true;
 			mx_plan_failed(&p->plan);
 		} else {

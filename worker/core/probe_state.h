@@ -34,6 +34,7 @@ enum {
 	PROBE_CONNECTIONS_SPARE = 24, /* connections beyond one a recipient */
 	PROBE_STARVE_RUN = 5, /* clear answers before the odd ones mean that we are being starved */
 	PROBE_STARVE_UNIFORM = 3, /* the same odd answer as often */
+	PROBE_CLOSING_RUN = 10,	  /* acceptances in a row before they are doubted */
 	PROBE_BACK_OFF_MS =
 	    60000, /* unscaled: what the coordinator is told, where the pacer says nothing longer */
 	PROBE_NOBODY = 0xffff
@@ -94,7 +95,10 @@ struct probe_control {
 	char local[SMTP_LOCAL_MAX + 1];
 };
 
-enum { CONTROL_RANDOM, CONTROL_POSTMASTER, CONTROLS };
+/* CLOSING: another random one behind a long run of acceptances, when the first was refused. A
+ * server that has begun to accept whatever we ask for shows there. It is asked by the worker for
+ * itself, and is in no report. */
+enum { CONTROL_RANDOM, CONTROL_POSTMASTER, CONTROL_CLOSING, CONTROLS };
 
 struct probe {
 	const struct probe_config *config;
@@ -162,6 +166,8 @@ struct probe {
 	uint32_t mail_most;	   /* RCPTs after one MAIL, likewise */
 	bool no_reset;		   /* RSET did not help */
 	uint32_t clean;		   /* accepted since the last refusal */
+	uint32_t accept_run;	   /* the same, a control's refusal counted */
+	uint32_t accept_since;	   /* order of the first of them */
 	Rollcall__Stage why_stage; /* of the last address that was left */
 	Rollcall__Failure why_failure;
 	Rollcall__Reply *why_reply;
@@ -232,6 +238,9 @@ bool probe_answer_throttles(const struct rc_classification *class);
 /* probe_control.c */
 /* It is to be asked, unless it was already. */
 void probe_control_want(struct probe *probe, int which);
+/* The session is about to end, or there is none: asks the closing one where somebody waits for it.
+ */
+void probe_control_close(struct probe *probe);
 /* Its answer is still to come. */
 bool probe_control_open(const struct probe_control *control);
 /* Its word is spoken: those who waited for it may go. */
