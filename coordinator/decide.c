@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coordinator/core/history.h"
 #include "coordinator/core/plan.h"
 #include "coordinator/store/db.h"
 #include "coordinator/store/groups.h"
@@ -16,6 +17,19 @@ enum {
 	PACED_SHARD_MINUTES =
 	    3 /* of a paced group's rate: what a shard may hold so that it ends within its life */
 };
+
+uint64_t decide_rules(const struct context *context)
+{
+	return strtoull(rc_rules_version(context->rules), NULL, 16);
+}
+
+enum rc_reason decide_cause(enum rc_reason deferred_for)
+{
+	return deferred_for == RC_REASON_NOT_PROBED ||
+		       rc_reason_status(deferred_for) == RC_RESULT_INVALID
+		   ? RC_REASON_DEADLINE
+		   : deferred_for;
+}
 
 void decide_lists(const struct context *context, const char *domain, const char *local, size_t len,
 		  struct verdict_input *in)
@@ -34,6 +48,16 @@ static enum rc_status relieve(const struct decide *d, struct rc_error *err)
 	return writes_flush(d->writes, d->db, d->counter, err);
 }
 
+/* What the row's last attempt rested on; but the reason was given without its answer. */
+static int64_t closed(int64_t basis)
+{
+	struct history history;
+
+	history_unpack(basis, &history);
+	history.closed = true;
+	return history_pack(&history);
+}
+
 static void one_row(const struct decide *d, const char *table_set, int64_t job, const char *domain,
 		    const struct db_result *r, int i, const struct verdict_input *template,
 		    enum rc_reason reason, const char *mx)
@@ -47,7 +71,7 @@ static void one_row(const struct decide *d, const char *table_set, int64_t job, 
 		     db_get_len(r, i, ITEM_LOCAL), &in);
 	verdict_row(&in, d->context->scores, &v);
 	if (reason == RC_REASON_DEADLINE && deferred)
-		its = (enum rc_reason)db_get_int(r, i, ITEM_REASON);
+		its = decide_cause((enum rc_reason)db_get_int(r, i, ITEM_REASON));
 	if (!v.final || reason == RC_REASON_DEADLINE)
 		verdict_of_reason(its, &in, d->context->scores, &v);
 	const struct write_result row = {
@@ -65,7 +89,12 @@ static void one_row(const struct decide *d, const char *table_set, int64_t job, 
 		.rule = v.rule,
 		.checked_at_ms = d->now_ms,
 		.shard = deferred ? (uint64_t)db_get_int(r, i, ITEM_SHARD) : 0,
+		.sending = deferred ? (uint32_t)db_get_int(r, i, ITEM_SENDING) : 0,
 		.part = deferred ? (uint32_t)db_get_int(r, i, ITEM_PART) : 0,
+		.basis = deferred && !db_is_null(r, i, ITEM_BASIS)
+			     ? closed(db_get_int(r, i, ITEM_BASIS))
+			     : -1,
+		.rules = decide_rules(d->context),
 		.was_deferred = deferred,
 	};
 
@@ -275,14 +304,19 @@ enum rc_status decide_resolution(const struct decide *d, const struct decide_dom
 	if (!body)
 		return rc_error_set(err, RC_NO_MEMORY, "no memory for a domain's mail servers");
 	write.resolution = body;
-	if (!cached && worth_knowing(resolution))
-		writes_known_resolution(d->writes, domain->domain, body, write.resolution_len,
-					resolution->ttl_s, d->now_ms);
+	in.provider = plan_provider(d->context->providers, domain->domain, resolution);
+	if (!cached && worth_knowing(resolution)) {
+		char group[PLAN_GROUP_MAX];
+
+		plan_mx_group(in.provider, resolution, group);
+		writes_known_resolution(
+		    d->writes, domain->domain, body, write.resolution_len, resolution->ttl_s,
+		    d->now_ms, in.provider ? in.provider->name : NULL, servers ? group : NULL);
+	}
 	in.domain = (enum verdict_domain)resolution->state;
 	in.domain_confirmed = domain->before == VERDICT_DOMAIN_NOT_FOUND;
 	in.attempt = write.attempts;
 	in.attempts_max = schedule_attempts(&d->context->schedule);
-	in.provider = plan_provider(d->context->providers, domain->domain, resolution);
 	in.disposable = lists_is_disposable(d->context->lists, domain->domain);
 	in.do_not_probe = servers && forbidden(d->context, domain->domain, resolution);
 	if (servers && !in.do_not_probe && !in.disposable) {

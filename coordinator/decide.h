@@ -46,6 +46,12 @@ struct decide_domain {
 	enum verdict_domain before; /* what the look-up before this one said; UNKNOWN: none */
 };
 
+/* The version of the rules that speak now, as results carry it. */
+uint64_t decide_rules(const struct context *context);
+/* The reason of a row that is closed with the cause it waited for: what was not confirmed, or never
+ * asked, is `deadline`. */
+enum rc_reason decide_cause(enum rc_reason deferred_for);
+
 /* in->role, disposable, free and do_not_probe of one address. */
 void decide_lists(const struct context *context, const char *domain, const char *local, size_t len,
 		  struct verdict_input *in);

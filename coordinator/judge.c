@@ -111,6 +111,7 @@ enum rc_status judge_batch(struct judge *j, const struct decide *decide,
 	memset(j->domains, 0, sizeof(j->domains));
 	memset(j->known, 0, sizeof(j->known));
 	memset(j->lookups, 0, sizeof(j->lookups));
+	memset(j->health, 0, sizeof(j->health));
 	j->d = decide;
 	measured_clear(decide->measured);
 	status = judge_read(j, reports, n, err);
@@ -119,6 +120,7 @@ enum rc_status judge_batch(struct judge *j, const struct decide *decide,
 	if (status != RC_OK)
 		return status;
 	judge_close_memories(j);
+	judge_close_health(j);
 	status = writes_flush(decide->writes, decide->db, decide->counter, err);
 	if (status == RC_OK)
 		status = judge_close_shards(j, err);

@@ -1,13 +1,13 @@
 /* See judge_parts.h: an answer as a result, or as the next attempt. */
-#include "coordinator/core/plan.h"
+#include "coordinator/core/history.h"
 #include "coordinator/core/schedule.h"
 #include "coordinator/judge_parts.h"
 #include "coordinator/store/measured.h"
 #include "coordinator/store/writes.h"
+#include "coordinator/weigh.h"
 
 enum {
 	DAY_MS = 86400000,
-	ACCEPTED_COUNTS_S = 30 * 86400,
 	IDLE_FREE = 3, /* times in a row that a row may come back unasked before it waits */
 	IDLE_WAIT_MAX_S = 60
 };
@@ -20,6 +20,7 @@ static const char *clean(const char *text)
 			return NULL;
 	return text;
 }
+
 /* A worker's clock is believed within a day. */
 static int64_t believable(int64_t at_ms, int64_t now_ms)
 {
@@ -29,7 +30,7 @@ static int64_t believable(int64_t at_ms, int64_t now_ms)
 static void settle_final(struct judge *j, const struct shard *s, struct row *row,
 			 const Rollcall__Report *report, const Rollcall__Answer *answer,
 			 const Rollcall__Session *session, const struct evidence_domain *evidence,
-			 const struct verdict *v)
+			 const struct verdict *v, int64_t basis)
 {
 	const struct write_result result = {
 		.job = row->job,
@@ -46,7 +47,10 @@ static void settle_final(struct judge *j, const struct shard *s, struct row *row
 		.lane = s->lane,
 		.checked_at_ms = believable(answer->at_ms, j->d->now_ms),
 		.shard = report->shard,
+		.sending = report->attempt,
 		.part = report->part,
+		.basis = basis,
+		.rules = decide_rules(j->context),
 		.was_deferred = row->deferred,
 	};
 
@@ -72,7 +76,8 @@ int64_t judge_due_ms(const struct judge *j, const struct verdict *v, unsigned at
 static void settle_deferred(struct judge *j, const struct shard *s, struct row *row,
 			    const Rollcall__Report *report, const Rollcall__Answer *answer,
 			    const Rollcall__Session *session,
-			    const struct evidence_domain *evidence, const struct verdict *v)
+			    const struct evidence_domain *evidence, const struct verdict *v,
+			    int64_t basis)
 {
 	bool unasked = v->wait == VERDICT_WAIT_AT_ONCE || v->wait == VERDICT_WAIT_SOON;
 	int64_t at_ms = believable(answer->at_ms, j->d->now_ms);
@@ -94,11 +99,20 @@ static void settle_deferred(struct judge *j, const struct shard *s, struct row *
 		.smtp_code = v->code,
 		.enhanced = v->enhanced,
 		.evidence_shard = report->shard,
+		.evidence_sending = report->attempt,
 		.evidence_part = report->part,
+		.basis = basis,
+		.healing = v->wait == VERDICT_WAIT_HEAL,
 	};
 
 	if (d.idle > 1000)
 		d.idle = 1000;
+	/* It has said nothing new: what was said last stands. */
+	if (unasked && row->deferred && row->attempt > 0) {
+		d.reason = row->reason;
+		d.evidence_shard = 0;
+		d.basis = -1;
+	}
 	d.due_at_ms = judge_due_ms(j, v, answer->attempt, d.first_at_ms, d.idle);
 	if (evidence->control == VERDICT_CONTROL_UNDECIDED && evidence->control_local) {
 		bool plain = true;
@@ -130,13 +144,75 @@ static void remember(struct domain *domain, const struct verdict_input *in, cons
 	domain->changed = true;
 }
 
+/* For the tenant's next list. */
+static void record(struct judge *j, const struct shard *s, const struct row *row,
+		   const Rollcall__Answer *answer, const struct verdict_input *in,
+		   enum rc_reason reason)
+{
+	const struct write_history h = {
+		.tenant = s->tenant,
+		.domain = s->domain->name,
+		.local = row->local,
+		.local_len = row->local_len,
+		.job = row->job,
+		.uid = row->uid,
+		.reason = (int)reason,
+		.control = (int)in->control,
+		.lane = s->lane,
+		.checked_at_ms = believable(answer->at_ms, j->d->now_ms),
+	};
+
+	writes_history(j->d->writes, &h);
+}
+
+/* As it will be read again, so that the same verdict follows then. */
+static void what_was_known(const struct judge *j, const struct shard *s, const struct row *row,
+			   struct history *ret)
+{
+	const struct known *known = s->domain->known;
+	struct history now = {
+		.domain_rejects_all = s->domain->rejects_all,
+		.domain_accepted =
+		    known->accepted_at_ms > 0 &&
+		    (j->d->now_ms - known->accepted_at_ms) / 1000 < HISTORY_ACCEPTED_S,
+		.deferred_for = row->deferred ? (enum rc_reason)row->reason : RC_REASON_UNSET,
+		.earlier = row->earlier,
+	};
+
+	history_control(&now, known->control, j->d->now_ms - known->control_at_ms,
+			known->control_lane == s->lane);
+	history_unpack(history_pack(&now), ret);
+}
+
+static int64_t ok_at_ms(const struct health *h)
+{
+	return h->ok_new_ms > 0 ? h->ok_new_ms : h->ok_at_ms;
+}
+
+/* Whether they speak with us at all: what an answer says of the lane. */
+static void note_health(struct health *h, const struct verdict_answer *a,
+			const Rollcall__Answer *answer, int64_t now_ms)
+{
+	if (!a->present || a->failure != VERDICT_FAILURE_NONE || a->suspect || answer->shared)
+		return;
+	if (a->class.category == RC_CATEGORY_IP_BLOCKED ||
+	    a->class.category == RC_CATEGORY_RATE_LIMITED) {
+		h->blocked_new_ms = now_ms;
+		h->ok_new_ms = 0;
+	} else if (a->stage == RC_STAGE_RCPT &&
+		   (a->class.fault == RC_FAULT_NONE || a->class.fault == RC_FAULT_RECIPIENT)) {
+		h->ok_new_ms = now_ms;
+		h->blocked_new_ms = 0;
+	}
+}
+
 static void settle(struct judge *j, struct shard *s, const Rollcall__Report *report,
 		   const struct evidence_domain *evidence, const Rollcall__Answer *answer,
 		   struct row *row)
 {
 	const Rollcall__Session *session;
 	struct domain *domain = s->domain;
-	const struct known *known = domain->known;
+	struct history history;
 	struct verdict_input in = { 0 };
 	struct verdict v;
 
@@ -146,35 +222,34 @@ static void settle(struct judge *j, struct shard *s, const Rollcall__Report *rep
 	if (row->deferred ? row->shard != s->id || answer->attempt != row->attempt + 1
 			  : answer->attempt != 1)
 		return;
-	decide_lists(j->context, domain->name, row->local, row->local_len, &in);
-	in.domain = VERDICT_DOMAIN_MX;
-	in.provider = domain->provider;
-	in.measured = s->measured;
-	in.refusal_confirmed = row->deferred && row->reason == RC_REASON_MX_REFUSES_DOMAIN;
-	in.deferred_for = row->deferred ? (enum rc_reason)row->reason : RC_REASON_UNSET;
-	in.attempt = answer->attempt;
+	what_was_known(j, s, row, &history);
+	weigh(j->context,
+	      &(struct weigh_row){ .domain = domain->name,
+				   .local = row->local,
+				   .local_len = row->local_len,
+				   .provider = domain->provider,
+				   .measured = s->measured,
+				   .history = &history },
+	      report, evidence, answer, &in);
 	in.attempts_max = schedule_attempts(&j->context->schedule);
-	in.domain_rejects_all = domain->rejects_all;
-	if (known->control == VERDICT_CONTROL_REFUSED ||
-	    known->control == VERDICT_CONTROL_ACCEPTED) {
-		int64_t age_ms = j->d->now_ms - known->control_at_ms;
-
-		in.control = (enum verdict_control)known->control;
-		in.control_age_s = age_ms > 0 ? (uint32_t)(age_ms / 1000) : 0;
-		in.control_same_lane = known->control_lane == s->lane;
-	}
-	in.domain_accepted = known->accepted_at_ms > 0 &&
-			     (j->d->now_ms - known->accepted_at_ms) / 1000 < ACCEPTED_COUNTS_S;
-	evidence_fill(j->context->rules, report, evidence, answer, &in);
+	in.may_heal =
+	    schedule_may_heal(&j->context->schedule, answer->attempt,
+			      row->deferred && row->attempt > 0 ? row->first_at_ms : j->d->now_ms,
+			      ok_at_ms(s->health), j->d->now_ms);
 	verdict_row(&in, j->context->scores, &v);
 	session = answer->session > 0 && answer->session <= report->n_sessions
 		      ? report->sessions[answer->session - 1]
 		      : NULL;
 	row->settled = true;
+	note_health(s->health, &in.answer, answer, j->d->now_ms);
 	if (v.final)
-		settle_final(j, s, row, report, answer, session, evidence, &v);
+		settle_final(j, s, row, report, answer, session, evidence, &v,
+			     history_pack(&history));
 	else
-		settle_deferred(j, s, row, report, answer, session, evidence, &v);
+		settle_deferred(j, s, row, report, answer, session, evidence, &v,
+				history_pack(&history));
+	if (v.final && rc_reason_grade(v.reason) != RC_GRADE_UNKNOWN)
+		record(j, s, row, answer, &in, v.reason);
 	remember(domain, &in, &v);
 }
 

@@ -35,6 +35,31 @@ void judge_close_memories(struct judge *j)
 	}
 }
 
+enum { OK_STALE_MS = 3600 * 1000, HEALED_AFTER_MS = 600 * 1000 };
+
+void judge_close_health(struct judge *j)
+{
+	int64_t scale = j->context->schedule.time_scale;
+
+	for (size_t b = 0; b < JUDGE_BUCKETS; b++)
+		for (const struct health *h = j->health[b]; h; h = h->next) {
+			bool blocked = h->blocked_since_ms > 0;
+
+			if (!*h->group)
+				continue;
+			if (h->ok_new_ms > 0 &&
+			    (blocked || h->ok_new_ms - h->ok_at_ms > OK_STALE_MS))
+				writes_health(j->d->writes, h->lane, h->group, h->ok_new_ms, 0);
+			else if (h->blocked_new_ms > 0 && !blocked)
+				writes_health(j->d->writes, h->lane, h->group, 0,
+					      h->blocked_new_ms);
+			/* Who throttles answers now and then: that is no recovery. */
+			if (h->ok_new_ms > 0 && blocked &&
+			    h->ok_new_ms - h->blocked_since_ms > HEALED_AFTER_MS / scale)
+				writes_healed(j->d->writes, h->lane, h->group);
+		}
+}
+
 /* Rows that the last part of a shard left without a word go out again, as not probed. */
 static enum rc_status write_left(struct judge *j, const char *table_set, const struct rc_buf *ids,
 				 struct rc_error *err)
@@ -62,7 +87,8 @@ static enum rc_status write_left(struct judge *j, const char *table_set, const s
 						    ? RC_REASON_NOT_PROBED
 						    : (int)db_get_int(r, i, INBOX_LEFT_REASON),
 					    .lane = db_get_int(r, i, INBOX_LEFT_LANE),
-					    .idle = idle > 1000 ? 1000 : idle };
+					    .idle = idle > 1000 ? 1000 : idle,
+					    .basis = -1 };
 
 		if (!s)
 			continue;

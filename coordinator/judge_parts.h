@@ -28,6 +28,15 @@ struct known {
 	bool control_new, accepted_new;
 };
 
+/* A lane at the servers of an MX group. */
+struct health {
+	struct health *next;
+	int64_t lane;
+	const char *group;
+	int64_t ok_at_ms, blocked_since_ms; /* as stored; 0: never, not */
+	int64_t ok_new_ms, blocked_new_ms;  /* of this batch, the later of the two; 0: neither */
+};
+
 /* A domain of a job. */
 struct domain {
 	struct domain *next;
@@ -52,6 +61,7 @@ struct row {
 	bool has_result, deferred, settled;
 	unsigned attempt, tries, idle;
 	int reason;
+	enum rc_reason earlier; /* see history.h */
 	int64_t first_at_ms;
 	uint64_t shard;
 	const struct shard *counted; /* by whom as answered */
@@ -66,7 +76,9 @@ struct shard {
 	const char *table_set;
 	bool job_open;
 	int class;
-	struct domain *domain;		   /* NULL: a resolve shard */
+	struct domain *domain; /* NULL: a resolve shard */
+	struct health *health; /* with `domain` */
+	int32_t tenant;
 	const struct posteriors *measured; /* of its tenant */
 	bool final, final_current;	   /* its last part came; of its latest attempt */
 };
@@ -86,6 +98,7 @@ struct judge {
 	struct domain *domains[JUDGE_BUCKETS];
 	struct known *known[JUDGE_BUCKETS];
 	struct lookup *lookups[JUDGE_BUCKETS];
+	struct health *health[JUDGE_BUCKETS];
 	const struct decide *d; /* of this batch */
 };
 
@@ -110,6 +123,8 @@ int64_t judge_due_ms(const struct judge *j, const struct verdict *v, unsigned at
 
 /* judge_close.c: each writes, the caller flushes. */
 void judge_close_memories(struct judge *j);
+/* How the lanes stand, where that has changed. */
+void judge_close_health(struct judge *j);
 /* Shards whose last part came, and the rows that it left without a word. */
 enum rc_status judge_close_shards(struct judge *j, struct rc_error *err) RC_MUST_CHECK;
 /* Samples of misleading providers that have said what they can. */

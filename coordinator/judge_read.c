@@ -1,6 +1,7 @@
 /* See judge_parts.h: finding and reading. */
 #include <string.h>
 
+#include "coordinator/core/history.h"
 #include "coordinator/judge_parts.h"
 #include "coordinator/store/db.h"
 #include "coordinator/store/inbox.h"
@@ -137,6 +138,29 @@ static struct domain *domain_read(struct judge *j, const struct db_result *r, in
 	return d;
 }
 
+static struct health *health_read(struct judge *j, const struct db_result *r, int i,
+				  const struct domain *domain)
+{
+	int64_t lane = db_get_int(r, i, INBOX_LANE);
+	size_t bucket = (name_bucket(domain->group) + (size_t)lane) % JUDGE_BUCKETS;
+	struct health *h = j->health[bucket];
+
+	while (h && (h->lane != lane || strcmp(h->group, domain->group) != 0))
+		h = h->next;
+	if (h)
+		return h;
+	h = rc_arena_alloc(j->arena, sizeof(*h));
+	if (!h)
+		return NULL;
+	h->lane = lane;
+	h->group = domain->group;
+	h->ok_at_ms = db_get_int(r, i, INBOX_OK_AT);
+	h->blocked_since_ms = db_get_int(r, i, INBOX_BLOCKED_SINCE);
+	h->next = j->health[bucket];
+	j->health[bucket] = h;
+	return h;
+}
+
 static enum rc_status no_memory(struct rc_error *err)
 {
 	return rc_error_set(err, RC_NO_MEMORY, "no memory for a batch of reports");
@@ -174,12 +198,14 @@ static enum rc_status read_shards(struct judge *j, Rollcall__Report *const *repo
 		s->attempt = (uint32_t)db_get_int(r, i, INBOX_ATTEMPT);
 		s->state = (int)db_get_int(r, i, INBOX_STATE);
 		s->table_set = keep(j, r, i, INBOX_TABLE_SET);
+		s->tenant = (int32_t)db_get_int(r, i, INBOX_TENANT);
 		s->class = db_get_bool(r, i, INBOX_INTERACTIVE) ? 0 : 2;
 		s->job_open = strcmp(job_state, "running") == 0 ||
 			      strcmp(job_state, "paused") == 0 || strcmp(job_state, "held") == 0;
 		if (s->kind == ROLLCALL__SHARD_KIND__SHARD_KIND_PROBE) {
 			s->domain = domain_read(j, r, i, s->table_set, s->class);
-			if (!s->domain)
+			s->health = s->domain ? health_read(j, r, i, s->domain) : NULL;
+			if (!s->health)
 				status = no_memory(err);
 		}
 		if (status == RC_OK)
@@ -277,6 +303,73 @@ static enum rc_status read_rows(struct judge *j, Rollcall__Report *const *report
 	return status;
 }
 
+/* Whose earlier verdict may matter: a yes where a yes is not to be trusted, and what may end
+ * without a verdict. */
+static bool wants_earlier(const struct shard *s, const struct row *row)
+{
+	const struct rc_provider *provider = s->domain->provider;
+
+	return row->deferred || (provider && provider->honesty == RC_INCONSISTENT);
+}
+
+static enum rc_status read_earlier(struct judge *j, Rollcall__Report *const *reports, size_t n,
+				   struct rc_error *err)
+{
+	enum rc_status status = RC_OK;
+	struct rc_buf tenants, domains, locals, jobs, rows;
+	struct db_result *r = NULL;
+	struct row *row;
+
+	rc_buf_init(&tenants, 0);
+	rc_buf_init(&domains, 0);
+	rc_buf_init(&locals, 0);
+	rc_buf_init(&jobs, 0);
+	rc_buf_init(&rows, 0);
+	for (size_t i = 0; i < n; i++) {
+		const struct shard *s = judge_shard(j, reports[i]->shard);
+
+		for (size_t k = 0; s && s->domain && k < reports[i]->n_answers; k++) {
+			row = judge_row(j, s->job, (int64_t)reports[i]->answers[k]->uid);
+			if (!row || row->has_result || !wants_earlier(s, row))
+				continue;
+			db_array_int(&tenants, s->tenant);
+			db_array_text(&domains, s->domain->name, strlen(s->domain->name));
+			db_array_text(&locals, row->local, row->local_len);
+			db_array_int(&jobs, s->job);
+			rc_buf_add(&rows, &row, sizeof(row));
+		}
+	}
+	if (rows.failed)
+		status = no_memory(err);
+	if (status != RC_OK || rows.len == 0)
+		goto out;
+	db_array_end(&tenants);
+	db_array_end(&domains);
+	db_array_end(&locals);
+	db_array_end(&jobs);
+	status = inbox_earlier(j->d->db, &tenants, &domains, &locals, &jobs, &r, err);
+	for (int i = 0; status == RC_OK && i < db_rows(r); i++) {
+		size_t at = (size_t)db_get_int(r, i, INBOX_EARLIER_AT) - 1;
+		int64_t reason = db_get_int(r, i, INBOX_EARLIER_REASON);
+
+		if (reason <= 0 || reason >= RC_REASON_COUNT ||
+		    !history_fresh((enum rc_reason)reason,
+				   j->d->now_ms - db_get_int(r, i, INBOX_EARLIER_CHECKED_AT),
+				   INT64_MAX))
+			continue;
+		memcpy(&row, rows.data + at * sizeof(row), sizeof(row));
+		row->earlier = (enum rc_reason)reason;
+	}
+	db_result_free(r);
+out:
+	rc_buf_done(&tenants);
+	rc_buf_done(&domains);
+	rc_buf_done(&locals);
+	rc_buf_done(&jobs);
+	rc_buf_done(&rows);
+	return status;
+}
+
 static enum verdict_domain said_before(const uint8_t *body, size_t len)
 {
 	Rollcall__Resolution *resolution =
@@ -351,6 +444,8 @@ enum rc_status judge_read(struct judge *j, Rollcall__Report *const *reports, siz
 
 	if (status == RC_OK)
 		status = read_rows(j, reports, n, err);
+	if (status == RC_OK)
+		status = read_earlier(j, reports, n, err);
 	if (status == RC_OK)
 		status = read_lookups(j, reports, n, err);
 	return status;

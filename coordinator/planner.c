@@ -116,7 +116,7 @@ static enum rc_status plan_one(struct planner *planner, int64_t *ret_job, struct
 	}
 	*ret_job = job.id;
 	verdict_of_reason(RC_REASON_BAD_SYNTAX, NULL, planner->context->scores, &bad);
-	status = plan_make(planner->db, &job, bad.score, err);
+	status = plan_make(planner->db, &job, bad.score, decide_rules(planner->context), err);
 	if (status == RC_OK)
 		status = decide_listed(planner, &job, err);
 	if (status == RC_OK)

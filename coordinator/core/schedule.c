@@ -1,7 +1,13 @@
 /* See schedule.h. */
 #include "coordinator/core/schedule.h"
 
-enum { AFTER_MAX_S = 7 * 86400 };
+enum { AFTER_MAX_S = 7 * 86400, OK_COUNTS_S = 30 * 86400 };
+
+/* From the first attempt. Ever longer: what was not undone within a day is seldom undone within the
+ * next hours. */
+static const uint32_t heal_after_s[] = { 8 * 3600, 16 * 3600, 28 * 3600, 48 * 3600, 70 * 3600 };
+enum { HEAL_MIN_S = 3600 };
+enum { HEALS = sizeof(heal_after_s) / sizeof(*heal_after_s), HEALS_UNANSWERED = 3 };
 
 void schedule_default(struct schedule *ret)
 {
@@ -92,6 +98,7 @@ int64_t schedule_due_ms(const struct schedule *s, enum verdict_wait wait, unsign
 			uint32_t not_before_s, int64_t first_at_ms, int64_t now_ms)
 {
 	int64_t due = now_ms, asked;
+	unsigned heal;
 
 	switch (wait) {
 	case VERDICT_WAIT_NONE:
@@ -103,18 +110,35 @@ int64_t schedule_due_ms(const struct schedule *s, enum verdict_wait wait, unsign
 		return now_ms + scaled_ms(s, SCHEDULE_CONFIRM_DOMAIN_S);
 	case VERDICT_WAIT_CONFIRM_REFUSAL:
 		return now_ms + scaled_ms(s, SCHEDULE_CONFIRM_REFUSAL_S);
+	case VERDICT_WAIT_HEAL:
+		heal = attempt > s->n ? attempt - s->n - 1 : 0;
+		due = first_at_ms + scaled_ms(s, heal_after_s[heal < HEALS ? heal : HEALS - 1]);
+		/* With a schedule of one's own the first attempt may be long ago. */
+		if (due < now_ms + scaled_ms(s, HEAL_MIN_S))
+			due = now_ms + scaled_ms(s, HEAL_MIN_S);
+		break;
 	case VERDICT_WAIT_SCHEDULE:
+		if (attempt < 1)
+			attempt = 1;
+		if (s->n)
+			due = first_at_ms +
+			      scaled_ms(s, s->after_s[attempt <= s->n ? attempt - 1 : s->n - 1]);
 		break;
 	}
-	if (attempt < 1)
-		attempt = 1;
-	if (s->n)
-		due = first_at_ms +
-		      scaled_ms(s, s->after_s[attempt <= s->n ? attempt - 1 : s->n - 1]);
 	if (not_before_s) {
 		asked = now_ms + scaled_ms(s, not_before_s);
 		if (asked > due)
 			due = asked;
 	}
 	return due > now_ms ? due : now_ms + 1;
+}
+
+bool schedule_may_heal(const struct schedule *s, unsigned attempt, int64_t first_at_ms,
+		       int64_t ok_at_ms, int64_t now_ms)
+{
+	unsigned heal = attempt > s->n ? attempt - s->n - 1 : 0;
+
+	if (heal >= HEALS || ok_at_ms <= 0 || (now_ms - ok_at_ms) / 1000 > OK_COUNTS_S)
+		return false;
+	return heal < HEALS_UNANSWERED || ok_at_ms > first_at_ms;
 }

@@ -41,4 +41,14 @@ unsigned schedule_attempts(const struct schedule *s);
 int64_t schedule_due_ms(const struct schedule *s, enum verdict_wait wait, unsigned attempt,
 			uint32_t not_before_s, int64_t first_at_ms, int64_t now_ms);
 
+/*
+ * Rows whose schedule is through and whose cause is ours are tried again 8, 16, 28, 48 and 70 hours
+ * after their first attempt (the deadline is 72), and at once when the servers answer the lane
+ * again. Whether one is worth another wait after its `attempt`: not where the lane has had no
+ * answer from these servers within 30 days (`ok_at_ms` 0 or older): then nothing says that it could
+ * heal; not after 28 hours where they have not answered it once since the row's first attempt.
+ */
+bool schedule_may_heal(const struct schedule *s, unsigned attempt, int64_t first_at_ms,
+		       int64_t ok_at_ms, int64_t now_ms);
+
 #endif

@@ -61,6 +61,8 @@ static const char *const evidence_names[SCORE_EVIDENCE_COUNT] = {
 	[SCORE_EVIDENCE_LASTING] = "lasting",
 	[SCORE_EVIDENCE_PASSING] = "passing",
 	[SCORE_EVIDENCE_UNASKED] = "unasked",
+	[SCORE_EVIDENCE_KNOWN_GOOD] = "known_good",
+	[SCORE_EVIDENCE_KNOWN_BAD] = "known_bad",
 };
 
 const char *score_evidence_name(enum score_evidence evidence)

@@ -26,13 +26,15 @@ enum score_evidence {
 				     minutes, as a rule in the same session */
 	SCORE_EVIDENCE_REMEMBERED =
 	    2, /* accepted; the refused control is older, or another lane's */
-	SCORE_EVIDENCE_GREYLISTED = 3, /* accepted after it had been greylisted before */
-	SCORE_EVIDENCE_ROLE = 4,       /* a role name, at a domain that accepts every name */
-	SCORE_EVIDENCE_NAMED = 5,      /* refused in words that name the mailbox */
-	SCORE_EVIDENCE_NAMELESS = 6,   /* refused in words that name nobody */
-	SCORE_EVIDENCE_LASTING = 7,    /* a full mailbox: 5xx */
-	SCORE_EVIDENCE_PASSING = 8,    /* a full mailbox: 4xx to the last attempt */
-	SCORE_EVIDENCE_UNASKED = 9,    /* called without a connection */
+	SCORE_EVIDENCE_GREYLISTED = 3,	/* accepted after it had been greylisted before */
+	SCORE_EVIDENCE_ROLE = 4,	/* a role name, at a domain that accepts every name */
+	SCORE_EVIDENCE_NAMED = 5,	/* refused in words that name the mailbox */
+	SCORE_EVIDENCE_NAMELESS = 6,	/* refused in words that name nobody */
+	SCORE_EVIDENCE_LASTING = 7,	/* a full mailbox: 5xx */
+	SCORE_EVIDENCE_PASSING = 8,	/* a full mailbox: 4xx to the last attempt */
+	SCORE_EVIDENCE_UNASKED = 9,	/* called without a connection */
+	SCORE_EVIDENCE_KNOWN_GOOD = 10, /* no verdict now; the tenant's last one was good */
+	SCORE_EVIDENCE_KNOWN_BAD = 11,	/* no verdict now; the last one was a refusal */
 	SCORE_EVIDENCE_COUNT
 };
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "coordinator/core/history.h"
 #include "coordinator/core/posteriors.h"
 #include "coordinator/core/scores.h"
 
@@ -28,6 +29,11 @@ static unsigned flags_of(const struct verdict_input *in)
 /* What the reason rests on, as far as the score cares. */
 static enum score_evidence evidence_of(const struct verdict_input *in, enum rc_reason reason)
 {
+	/* No verdict now, but one not long ago: the address is not a stranger. */
+	if (rc_reason_grade(reason) == RC_GRADE_UNKNOWN && history_good(in->earlier))
+		return SCORE_EVIDENCE_KNOWN_GOOD;
+	if (rc_reason_grade(reason) == RC_GRADE_UNKNOWN && history_bad(in->earlier))
+		return SCORE_EVIDENCE_KNOWN_BAD;
 	switch (reason) {
 	case RC_REASON_MAILBOX_ACCEPTED:
 	case RC_REASON_MAILBOX_FORWARDED:
@@ -51,6 +57,11 @@ static enum score_evidence evidence_of(const struct verdict_input *in, enum rc_r
 	}
 }
 
+static bool is_inconsistent(const struct verdict_input *in)
+{
+	return in->provider && in->provider->honesty == RC_INCONSISTENT;
+}
+
 static void give_score(const struct verdict_input *in, const struct scores *scores,
 		       enum rc_reason reason, struct verdict *v)
 {
@@ -58,7 +69,7 @@ static void give_score(const struct verdict_input *in, const struct scores *scor
 		.reason = reason,
 		.provider = in->provider ? in->provider->name : NULL,
 		.evidence = evidence_of(in, reason),
-		.inconsistent = in->provider && in->provider->honesty == RC_INCONSISTENT,
+		.inconsistent = is_inconsistent(in),
 	};
 	struct score score = posteriors_score(in->measured, scores, &key);
 
@@ -88,12 +99,20 @@ static void defer(enum rc_reason reason, enum verdict_wait wait, struct verdict 
 	v->attempt_spent = wait != VERDICT_WAIT_AT_ONCE && wait != VERDICT_WAIT_SOON;
 }
 
+/* Held up by how they see our address or our rate, not by anything of the row's. */
+static bool is_ours(enum rc_reason reason)
+{
+	return reason == RC_REASON_IP_BLOCKED || reason == RC_REASON_THROTTLED;
+}
+
 /* What passes with time: again on the schedule, or after the last attempt the cause. */
 static void retry(const struct verdict_input *in, const struct scores *scores,
 		  enum rc_reason reason, struct verdict *v)
 {
 	if (in->attempts_max && in->attempt < in->attempts_max)
 		defer(reason, VERDICT_WAIT_SCHEDULE, v);
+	else if (in->attempts_max && in->may_heal && is_ours(reason))
+		defer(reason, VERDICT_WAIT_HEAL, v);
 	else
 		finish(in, scores, reason, v);
 }
@@ -272,8 +291,12 @@ static void by_acceptance(const struct verdict_input *in, const struct scores *s
 		finish(in, scores, RC_REASON_DOMAIN_ACCEPTS_ALL, v);
 		return;
 	case VERDICT_CONTROL_REFUSED:
-		if (in->provider && in->provider->honesty == RC_INCONSISTENT &&
+		if (is_inconsistent(in) &&
 		    (!in->control_same_lane || in->control_age_s > FRESH_CONTROL_S))
+			break;
+		/* Against what it said of this mailbox before, such a yes is to be heard twice. */
+		if (is_inconsistent(in) && history_bad(in->earlier) &&
+		    in->deferred_for != RC_REASON_CONTROL_INCONCLUSIVE)
 			break;
 		finish(in, scores, in->role ? RC_REASON_ROLE_ACCOUNT : reason, v);
 		return;

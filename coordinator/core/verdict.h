@@ -136,6 +136,11 @@ struct verdict_input {
 	bool domain_rejects_all; /* another row of this domain was called rejects_all in this job */
 	bool domain_accepted;	 /* anything was accepted there within 30 days */
 
+	enum rc_reason earlier; /* the tenant's last verdict on this address that still counts
+				   (history.h); UNSET: none */
+	bool may_heal; /* our lane has stood well with these servers: if the fault is ours after
+			  the last attempt, it is waited for (schedule.h) */
+
 	const struct posteriors *measured; /* of the tenant; NULL: priors alone */
 };
 
@@ -145,8 +150,10 @@ enum verdict_wait {
 				  from now */
 	VERDICT_WAIT_AT_ONCE,  /* send again now: no attempt was spent (not probed) */
 	VERDICT_WAIT_SOON,     /* 30 s: a fault of this machine; no attempt was spent */
-	VERDICT_WAIT_CONFIRM_DOMAIN, /* 10 minutes, resolve with bypass_cache */
-	VERDICT_WAIT_CONFIRM_REFUSAL /* 3 hours: mx_refuses_domain is to be seen twice */
+	VERDICT_WAIT_CONFIRM_DOMAIN,  /* 10 minutes, resolve with bypass_cache */
+	VERDICT_WAIT_CONFIRM_REFUSAL, /* 3 hours: mx_refuses_domain is to be seen twice */
+	VERDICT_WAIT_HEAL /* the schedule is through, and the fault is ours: at growing intervals,
+			     or as soon as the servers answer our lane again */
 };
 
 struct verdict {

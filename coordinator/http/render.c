@@ -298,9 +298,18 @@ static const char *basis(const struct result_row *row)
 	return row->flags & VERDICT_SCORE_MEASURED ? "measured" : "prior";
 }
 
+enum { RULES_TEXT_MAX = 17 };
+
+/* The version of the rules that gave the verdict. */
+static const char *rules_text(const struct result_row *row, char text[RULES_TEXT_MAX])
+{
+	snprintf(text, RULES_TEXT_MAX, "%016llx", (unsigned long long)row->rules);
+	return row->rules ? text : NULL;
+}
+
 static void put_ours(struct render *r, const struct result_row *row, struct rc_buf *out)
 {
-	char when[RC_TIME_TEXT_MAX];
+	char when[RC_TIME_TEXT_MAX], rules[RULES_TEXT_MAX];
 
 	rc_buf_addstr(out, rc_result_status_name(rc_reason_status(row->reason)));
 	put_text(r, rc_grade_name(rc_reason_grade(row->reason)), out);
@@ -321,7 +330,7 @@ static void put_ours(struct render *r, const struct result_row *row, struct rc_b
 	put_flag(r, row->flags & VERDICT_REVIEW, out);
 	put_flag(r, row->flags & VERDICT_DOMAIN_RISK, out);
 	put_text(r, basis(row), out);
-	put_text(r, row->rule, out);
+	put_text(r, rules_text(row, rules), out);
 	rc_buf_add(out, "\n", 1);
 }
 
@@ -358,7 +367,7 @@ static json_t *text_or_null(const char *text)
 
 json_t *render_json(const struct result_row *row)
 {
-	char when[RC_TIME_TEXT_MAX], docs[80];
+	char when[RC_TIME_TEXT_MAX], rules[RULES_TEXT_MAX], docs[80];
 	json_t *o = json_object();
 
 	if (!o)
@@ -390,7 +399,7 @@ json_t *render_json(const struct result_row *row)
 	json_object_set_new_nocheck(o, "domain_risk",
 				    json_boolean(row->flags & VERDICT_DOMAIN_RISK));
 	json_object_set_new_nocheck(o, "score_basis", text_or_null(basis(row)));
-	json_object_set_new_nocheck(o, "rules", text_or_null(row->rule));
+	json_object_set_new_nocheck(o, "rules", text_or_null(rules_text(row, rules)));
 	snprintf(docs, sizeof(docs), "/docs/reasons/%s", rc_reason_name(row->reason));
 	json_object_set_new_nocheck(o, "docs", json_string_nocheck(docs));
 	return o;

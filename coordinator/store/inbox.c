@@ -80,21 +80,20 @@ enum rc_status inbox_shards(struct db *db, const struct rc_buf *ids, struct db_r
 			       DB_PARAMS(db_buf(ids)), NULL, err);
 	if (status != RC_OK)
 		return status;
+	/* Columns as INBOX_* has them; times in ms. */
 	return db_query_kept(
 	    db,
 	    "SELECT s.id, s.job, s.kind, s.lane, coalesce(s.domain_no, 0), s.n, s.attempt, "
-	    "s.state, j.state, j.table_set,"
-	    " j.interactive, d.domain, d.provider, d.mx_group, d.state, d.attempts, d.first_uid, "
-	    "d.n, d.harvest,"
-	    " d.held_at IS NOT NULL, d.rejects_all, k.control, coalesce(" DB_MS(
-		"k.control_at") ", 0), k.control_lane,"
-				" coalesce(" DB_MS(
-				    "k.accepted_at") ", 0)"
-						     " FROM shard s JOIN job j ON j.id = s.job "
-						     "LEFT JOIN job_domain d ON d.job = s.job AND "
-						     "d.domain_no = s.domain_no"
-						     " LEFT JOIN domain_knowledge k ON k.domain = "
-						     "d.domain WHERE s.id = ANY($1::bigint[])",
+	    "s.state, j.state, j.table_set, j.interactive, d.domain, d.provider, "
+	    "d.mx_group, d.state, d.attempts, d.first_uid, d.n, d.harvest, d.held_at IS NOT"
+	    " NULL, d.rejects_all, k.control, coalesce((extract(epoch FROM k.control_at) * "
+	    "1000)::bigint, 0), k.control_lane, coalesce((extract(epoch FROM k.accepted_at)"
+	    " * 1000)::bigint, 0), j.tenant, coalesce((extract(epoch FROM h.ok_at) * "
+	    "1000)::bigint, 0), coalesce((extract(epoch FROM h.blocked_since) * "
+	    "1000)::bigint, 0) FROM shard s JOIN job j ON j.id = s.job LEFT JOIN job_domain"
+	    " d ON d.job = s.job AND d.domain_no = s.domain_no LEFT JOIN domain_knowledge k"
+	    " ON k.domain = d.domain LEFT JOIN lane_health h ON h.lane = s.lane AND "
+	    "h.mx_group = d.mx_group WHERE s.id = ANY($1::bigint[])",
 	    DB_PARAMS(db_buf(ids)), ret_result, err);
 }
 
@@ -115,6 +114,27 @@ enum rc_status inbox_rows(struct db *db, const char *table_set, const struct rc_
 				   " LEFT JOIN deferred d ON d.job = u.job AND d.uid = u.uid",
 		 table_set, table_set);
 	return db_query_kept(db, sql, DB_PARAMS(db_buf(jobs), db_buf(uids)), ret_result, err);
+}
+
+enum rc_status inbox_earlier(struct db *db, const struct rc_buf *tenants,
+			     const struct rc_buf *domains, const struct rc_buf *locals,
+			     const struct rc_buf *jobs, struct db_result **ret_result,
+			     struct rc_error *err)
+{
+	return db_query_kept(
+	    db,
+	    "SELECT u.i, h.reason, " DB_MS(
+		"h.checked_at") " FROM unnest($1::int[], $2::text[], $3::text[], $4::bigint[]) "
+				"WITH ORDINALITY"
+				" AS u(tenant, domain, local, job, i) CROSS JOIN LATERAL (SELECT "
+				"reason, checked_at"
+				" FROM address_history a WHERE a.tenant = u.tenant AND "
+				"a.domain_key ="
+				" domain_key(u.domain) AND a.address_key = address_key(u.local, "
+				"u.domain)"
+				" AND a.job <> u.job ORDER BY checked_at DESC LIMIT 1) h",
+	    DB_PARAMS(db_buf(tenants), db_buf(domains), db_buf(locals), db_buf(jobs)), ret_result,
+	    err);
 }
 
 enum rc_status inbox_lookups(struct db *db, const struct rc_buf *shards,

@@ -55,7 +55,10 @@ enum {
 	INBOX_CONTROL,
 	INBOX_CONTROL_AT,
 	INBOX_CONTROL_LANE,
-	INBOX_ACCEPTED_AT
+	INBOX_ACCEPTED_AT,
+	INBOX_TENANT,
+	INBOX_OK_AT, /* of the lane at the MX group */
+	INBOX_BLOCKED_SINCE
 };
 enum rc_status inbox_shards(struct db *db, const struct rc_buf *ids, struct db_result **ret_result,
 			    struct rc_error *err) RC_MUST_CHECK;
@@ -76,6 +79,14 @@ enum {
 enum rc_status inbox_rows(struct db *db, const char *table_set, const struct rc_buf *jobs,
 			  const struct rc_buf *uids, struct db_result **ret_result,
 			  struct rc_error *err) RC_MUST_CHECK;
+
+/* Of addresses (arrays of equal length: tenants, domains, local parts, the jobs that ask) the last
+ * verdict of the tenant's other jobs; those without one do not come back. */
+enum { INBOX_EARLIER_AT, INBOX_EARLIER_REASON, INBOX_EARLIER_CHECKED_AT };
+enum rc_status inbox_earlier(struct db *db, const struct rc_buf *tenants,
+			     const struct rc_buf *domains, const struct rc_buf *locals,
+			     const struct rc_buf *jobs, struct db_result **ret_result,
+			     struct rc_error *err) RC_MUST_CHECK;
 
 /* Of resolve shards the domains that wait for them. */
 enum {

@@ -71,7 +71,8 @@ static enum rc_status own_tables(struct db *db, const char *set, struct rc_error
 	    set, set, set);
 }
 
-enum rc_status plan_make(struct db *db, struct plan_job *job, int bad_score, struct rc_error *err)
+enum rc_status plan_make(struct db *db, struct plan_job *job, int bad_score, uint64_t rules,
+			 struct rc_error *err)
 {
 	bool own = job->rows >= PLAN_OWN_TABLES;
 	const char *set = job->table_set;
@@ -138,13 +139,13 @@ enum rc_status plan_make(struct db *db, struct plan_job *job, int bad_score, str
 		    " u AS (INSERT INTO row_uid%s (job, n, uid) SELECT %" PRId64
 		    ", n, uid FROM bad),"
 		    " r AS (INSERT INTO result%s (job, uid, reason, score, did_you_mean, "
-		    "checked_at)"
-		    " SELECT %" PRId64
-		    ", uid, %d, %s, did_you_mean, now() FROM bad RETURNING reason)"
+		    "checked_at, rules)"
+		    " SELECT %" PRId64 ", uid, %d, %s, did_you_mean, now(), %" PRId64
+		    " FROM bad RETURNING reason)"
 		    " INSERT INTO job_count (job, sink, reason, n) SELECT %" PRId64
 		    ", %d, reason, count(*) FROM r GROUP BY reason",
 		    distinct, id, STAGE_BAD_SYNTAX, set, id, set, id, set, id, RC_REASON_BAD_SYNTAX,
-		    score, id, PLAN_COUNTER);
+		    score, (int64_t)rules, id, PLAN_COUNTER);
 	if (status == RC_OK) {
 		char sql[128];
 

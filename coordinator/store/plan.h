@@ -32,8 +32,8 @@ struct plan_job {
 enum rc_status plan_take(struct db *db, struct plan_job *ret_job,
 			 struct rc_error *err) RC_MUST_CHECK;
 /* Everything up to job_domain, item, row_uid and the results of bad rows; `bad_score` is their
- * score. */
-enum rc_status plan_make(struct db *db, struct plan_job *job, int bad_score,
+ * score, `rules` the version that they carry. */
+enum rc_status plan_make(struct db *db, struct plan_job *job, int bad_score, uint64_t rules,
 			 struct rc_error *err) RC_MUST_CHECK;
 /* Drops the stage and lets the job run. */
 enum rc_status plan_finish(struct db *db, const struct plan_job *job,

@@ -23,7 +23,8 @@ struct result_row {
 	const char *did_you_mean;
 	int attempts;
 	const char *lane;
-	const char *rule;
+	const char *rule;      /* which one spoke */
+	uint64_t rules;	       /* their version; 0: none */
 	int64_t checked_at_ms; /* 0: never */
 };
 

@@ -155,8 +155,8 @@ static enum rc_reason open_reason(const struct results_job *job)
 
 #define RESULT_COLUMNS                                                                             \
 	"x.reason, x.flags, x.score, x.smtp_code, x.enhanced, x.provider, x.mx, x.did_you_mean, "  \
-	"x.attempts, x.lane, x.rule, " DB_MS("x.checked_at") " AS checked"
-enum { RESULT_COLUMN_COUNT = 12 };
+	"x.attempts, x.lane, x.rule, " DB_MS("x.checked_at") " AS checked, x.rules"
+enum { RESULT_COLUMN_COUNT = 13 };
 
 static void read_result(const struct results_job *job, const struct db_result *r, int row, int at,
 			struct result_row *ret)
@@ -174,6 +174,7 @@ static void read_result(const struct results_job *job, const struct db_result *r
 	ret->lane = lane_name(job, r, row, at + 9);
 	ret->rule = text_of(r, row, at + 10);
 	ret->checked_at_ms = db_get_int(r, row, at + 11);
+	ret->rules = (uint64_t)db_get_int(r, row, at + 12);
 }
 
 #define DEFERRED_COLUMNS                                                                           \

@@ -8,7 +8,7 @@
 #include "coordinator/store/batch.h"
 #include "coordinator/store/db.h"
 
-enum { TABLE_SET_MAX = 24, RESULT_COLUMNS = 17 };
+enum { TABLE_SET_MAX = 24, RESULT_COLUMNS = 19 };
 
 /* The results of one set of tables. */
 struct results {
@@ -30,6 +30,9 @@ struct writes {
 	struct batch controls;
 	struct batch resolutions;
 	struct batch holds;
+	struct batch history;
+	struct batch health;
+	struct batch healed; /* lane, mx_group */
 	struct rc_buf uids;
 };
 
@@ -40,7 +43,7 @@ struct writes *writes_new(void)
 	if (!w)
 		return NULL;
 	batch_init(&w->done_deferred, 2);
-	batch_init(&w->deferred, 19);
+	batch_init(&w->deferred, 22);
 	batch_init(&w->domains, 10);
 	batch_init(&w->shards, 9);
 	batch_init(&w->reports, 4);
@@ -48,8 +51,11 @@ struct writes *writes_new(void)
 	batch_init(&w->harvest, 4);
 	batch_init(&w->held, 2);
 	batch_init(&w->controls, 5);
-	batch_init(&w->resolutions, 4);
+	batch_init(&w->resolutions, 6);
 	batch_init(&w->holds, 3);
+	batch_init(&w->history, 9);
+	batch_init(&w->health, 4);
+	batch_init(&w->healed, 2);
 	rc_buf_init(&w->uids, 0);
 	return w;
 }
@@ -58,7 +64,8 @@ static struct batch *nth(struct writes *w, int i)
 {
 	struct batch *all[] = { &w->done_deferred, &w->deferred,    &w->domains, &w->shards,
 				&w->reports,	   &w->shards_done, &w->harvest, &w->held,
-				&w->controls,	   &w->resolutions, &w->holds };
+				&w->controls,	   &w->resolutions, &w->holds,	 &w->history,
+				&w->health,	   &w->healed };
 
 	return i < (int)(sizeof(all) / sizeof(*all)) ? all[i] : NULL;
 }
@@ -156,7 +163,9 @@ void writes_result(struct writes *w, const char *table_set, const struct write_r
 	batch_when(b, r->checked_at_ms);
 	int_or_null(b, (int64_t)r->shard, r->shard == 0);
 	int_or_null(b, r->part, r->shard == 0);
-	batch_bool(b, r->was_deferred);
+	int_or_null(b, r->sending, r->shard == 0);
+	int_or_null(b, r->basis, r->basis < 0);
+	batch_int(b, (int64_t)r->rules);
 	if (r->was_deferred) {
 		batch_int(&w->done_deferred, r->job);
 		batch_int(&w->done_deferred, r->uid);
@@ -186,6 +195,39 @@ void writes_deferred(struct writes *w, const struct write_deferred *r)
 	int_or_null(b, (int64_t)r->evidence_shard, r->evidence_shard == 0);
 	int_or_null(b, r->evidence_part, r->evidence_shard == 0);
 	batch_null(b);
+	int_or_null(b, r->evidence_sending, r->evidence_shard == 0);
+	int_or_null(b, r->basis, r->basis < 0);
+	batch_bool(b, r->healing);
+}
+
+void writes_history(struct writes *w, const struct write_history *h)
+{
+	struct batch *b = &w->history;
+
+	batch_int(b, h->tenant);
+	batch_text(b, h->domain);
+	batch_octets(b, h->local, h->local_len);
+	batch_int(b, h->job);
+	batch_int(b, h->uid);
+	batch_int(b, h->reason);
+	batch_int(b, h->control);
+	int_or_null(b, h->lane, h->lane < 0);
+	batch_when(b, h->checked_at_ms);
+}
+
+void writes_health(struct writes *w, int64_t lane, const char *mx_group, int64_t ok_at_ms,
+		   int64_t blocked_since_ms)
+{
+	batch_int(&w->health, lane);
+	batch_text(&w->health, mx_group);
+	batch_when(&w->health, ok_at_ms);
+	batch_when(&w->health, blocked_since_ms);
+}
+
+void writes_healed(struct writes *w, int64_t lane, const char *mx_group)
+{
+	batch_int(&w->healed, lane);
+	batch_text(&w->healed, mx_group);
 }
 
 void writes_domain(struct writes *w, const struct write_domain *d)
@@ -267,7 +309,8 @@ void writes_known_control(struct writes *w, const char *domain, int control, int
 }
 
 void writes_known_resolution(struct writes *w, const char *domain, const void *resolution,
-			     size_t len, uint32_t ttl_s, int64_t resolved_at_ms)
+			     size_t len, uint32_t ttl_s, int64_t resolved_at_ms,
+			     const char *provider, const char *mx_group)
 {
 	struct batch *b = &w->resolutions;
 
@@ -275,6 +318,8 @@ void writes_known_resolution(struct writes *w, const char *domain, const void *r
 	batch_bytes(b, resolution, len);
 	batch_int(b, ttl_s);
 	batch_when(b, resolved_at_ms);
+	batch_text(b, provider);
+	batch_text(b, mx_group);
 }
 
 void writes_hold(struct writes *w, int64_t lane, const char *mx_group, int64_t until_ms)
@@ -316,12 +361,15 @@ static const char shards_sql[] =
 static const char deferred_sql[] =
     "INSERT INTO deferred AS d (job, uid, domain_no, attempt, tries, reason, first_at, due_at, "
     "lane, mx_host, mx_address,"
-    " control_local, need_control, idle, smtp_code, enhanced, evidence_shard, evidence_part, shard)"
+    " control_local, need_control, idle, smtp_code, enhanced, evidence_shard, evidence_part, "
+    "shard, "
+    "evidence_sending, basis, healing)"
     " SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[], $5::smallint[], "
     "$6::smallint[], $7::timestamptz[],"
     " $8::timestamptz[], $9::int[], $10::text[], $11::text[], $12::text[], $13::boolean[], "
     "$14::smallint[], $15::smallint[],"
-    " $16::text[], $17::bigint[], $18::int[], $19::bigint[])"
+    " $16::text[], $17::bigint[], $18::int[], $19::bigint[], $20::int[], $21::bigint[], "
+    "$22::boolean[])"
     " ON CONFLICT (job, uid) DO UPDATE SET attempt = excluded.attempt, tries = excluded.tries, "
     "reason = excluded.reason,"
     " first_at = excluded.first_at, due_at = excluded.due_at, lane = excluded.lane, mx_host = "
@@ -332,7 +380,9 @@ static const char deferred_sql[] =
     "coalesce(excluded.smtp_code, d.smtp_code),"
     " enhanced = coalesce(excluded.enhanced, d.enhanced), evidence_shard = "
     "coalesce(excluded.evidence_shard, d.evidence_shard),"
-    " evidence_part = coalesce(excluded.evidence_part, d.evidence_part), shard = NULL";
+    " evidence_part = coalesce(excluded.evidence_part, d.evidence_part), evidence_sending = "
+    "coalesce(excluded.evidence_sending, d.evidence_sending), basis = coalesce(excluded.basis, "
+    "d.basis), healing = excluded.healing, shard = NULL";
 
 static const char controls_sql[] =
     "INSERT INTO domain_knowledge AS k (domain, control, control_at, control_lane, accepted_at)"
@@ -344,11 +394,38 @@ static const char controls_sql[] =
     " accepted_at = greatest(excluded.accepted_at, k.accepted_at)";
 
 static const char resolutions_sql[] =
-    "INSERT INTO domain_knowledge AS k (domain, resolution, ttl_s, resolved_at)"
-    " SELECT DISTINCT ON (1) * FROM unnest($1::text[], $2::bytea[], $3::int[], $4::timestamptz[]) "
-    "u ORDER BY 1"
+    "INSERT INTO domain_knowledge AS k (domain, resolution, ttl_s, resolved_at, provider, mx_group)"
+    " SELECT DISTINCT ON (1) * FROM unnest($1::text[], $2::bytea[], $3::int[], $4::timestamptz[], "
+    "$5::text[], $6::text[]) u ORDER BY 1"
     " ON CONFLICT (domain) DO UPDATE SET resolution = excluded.resolution, resolved_at = "
-    "excluded.resolved_at, ttl_s = excluded.ttl_s";
+    "excluded.resolved_at, ttl_s = excluded.ttl_s, provider = excluded.provider, mx_group = "
+    "excluded.mx_group";
+
+static const char history_sql[] =
+    "INSERT INTO address_history (tenant, domain_key, address_key, job, uid, reason, control, "
+    "lane, "
+    "checked_at)"
+    " SELECT tenant, domain_key(domain), address_key(local, domain), job, uid, reason, control, "
+    "lane, checked_at"
+    " FROM unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::smallint[], "
+    "$7::smallint[], $8::int[], $9::timestamptz[])"
+    " AS u(tenant, domain, local, job, uid, reason, control, lane, checked_at)"
+    " ON CONFLICT DO NOTHING";
+
+static const char health_sql[] =
+    "INSERT INTO lane_health AS h (lane, mx_group, ok_at, blocked_since)"
+    " SELECT lane, mx_group, max(ok_at), min(blocked_since) FROM unnest($1::int[], $2::text[], "
+    "$3::timestamptz[], $4::timestamptz[])"
+    " AS u(lane, mx_group, ok_at, blocked_since) GROUP BY 1, 2 ORDER BY 1, 2"
+    " ON CONFLICT (lane, mx_group) DO UPDATE SET ok_at = greatest(h.ok_at, excluded.ok_at),"
+    " blocked_since = CASE WHEN excluded.blocked_since IS NULL THEN NULL"
+    " ELSE coalesce(h.blocked_since, excluded.blocked_since) END";
+
+static const char healed_sql[] =
+    "UPDATE deferred f SET due_at = least(f.due_at, now())"
+    " FROM unnest($1::int[], $2::text[]) AS u(lane, mx_group), job_domain d"
+    " WHERE f.lane = u.lane AND f.healing AND f.shard IS NULL AND d.job = f.job"
+    " AND d.domain_no = f.domain_no AND d.mx_group = u.mx_group";
 
 static enum rc_status flush_results(struct results *r, struct db *db, int counter,
 				    struct rc_error *err)
@@ -358,19 +435,20 @@ static enum rc_status flush_results(struct results *r, struct db *db, int counte
 	snprintf(sql, sizeof(sql),
 		 "WITH added AS (INSERT INTO result%s (job, uid, reason, flags, score, smtp_code, "
 		 "enhanced, provider, mx, did_you_mean,"
-		 " attempts, lane, rule, checked_at, shard, part)"
+		 " attempts, lane, rule, checked_at, shard, part, sending, basis, rules)"
 		 " SELECT job, uid, reason, flags, score, smtp_code, enhanced, provider, mx, "
 		 "did_you_mean, attempts, lane, rule,"
-		 " checked_at, shard, part"
+		 " checked_at, shard, part, sending, basis, rules"
 		 " FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::int[], "
 		 "$5::smallint[], $6::smallint[], $7::text[],"
 		 " $8::text[], $9::text[], $10::text[], $11::smallint[], $12::int[], $13::text[], "
 		 "$14::timestamptz[], $15::bigint[],"
-		 " $16::int[], $17::boolean[]) AS u(job, uid, reason, flags, score, smtp_code, "
+		 " $16::int[], $17::int[], $18::bigint[], $19::bigint[]) AS u(job, uid, reason, "
+		 "flags, score, smtp_code, "
 		 "enhanced, provider, mx, did_you_mean,"
-		 " attempts, lane, rule, checked_at, shard, part, was_deferred)"
+		 " attempts, lane, rule, checked_at, shard, part, sending, basis, rules)"
 		 " ON CONFLICT DO NOTHING RETURNING job, reason)"
-		 " INSERT INTO job_count AS c (job, sink, reason, n) SELECT job, $18::int, reason, "
+		 " INSERT INTO job_count AS c (job, sink, reason, n) SELECT job, $20::int, reason, "
 		 "count(*) FROM added GROUP BY job, reason"
 		 " ORDER BY job, reason ON CONFLICT (job, sink, reason) DO UPDATE SET n = c.n + "
 		 "excluded.n",
@@ -427,6 +505,12 @@ enum rc_status writes_flush(struct writes *w, struct db *db, int counter, struct
 				     " ON CONFLICT (lane, mx_group) DO UPDATE SET until = "
 				     "greatest(h.until, excluded.until)",
 				     DB_NONE, NULL, err);
+	if (status == RC_OK)
+		status = batch_flush(&w->history, db, history_sql, DB_NONE, NULL, err);
+	if (status == RC_OK)
+		status = batch_flush(&w->health, db, health_sql, DB_NONE, NULL, err);
+	if (status == RC_OK)
+		status = batch_flush(&w->healed, db, healed_sql, DB_NONE, NULL, err);
 	if (status == RC_OK)
 		status = batch_flush(&w->shards_done, db,
 				     "UPDATE shard SET state = 2 WHERE id = ANY($1::bigint[]) AND "

@@ -31,7 +31,9 @@ struct write_result {
 	int64_t lane; /* -1: none */
 	int64_t checked_at_ms;
 	uint64_t shard; /* 0: none */
-	uint32_t part;
+	uint32_t sending, part;
+	int64_t basis;	   /* history_pack(); -1: none */
+	uint64_t rules;	   /* their version */
 	bool was_deferred; /* its line in `deferred` goes */
 };
 
@@ -51,7 +53,21 @@ struct write_deferred {
 	unsigned smtp_code;
 	const char *enhanced;
 	uint64_t evidence_shard;
-	uint32_t evidence_part;
+	uint32_t evidence_sending, evidence_part;
+	int64_t basis; /* history_pack(); -1: as it was */
+	bool healing;  /* waits for the lane */
+};
+
+/* A verdict for the address's history. */
+struct write_history {
+	int64_t tenant;
+	const char *domain, *local;
+	size_t local_len;
+	int64_t job, uid;
+	int reason;
+	int control; /* enum verdict_control */
+	int64_t lane;
+	int64_t checked_at_ms;
 };
 
 /* What becomes of a domain of a job. */
@@ -108,13 +124,23 @@ void writes_shard_done(struct writes *w, uint64_t shard);
  * shards too), and whether it was seen to reject everybody. */
 void writes_harvest(struct writes *w, int64_t job, int32_t domain_no, const void *memory,
 		    size_t len, bool tripped, bool rejects_all);
+/* The tenant's own; nothing where it is there already. */
+void writes_history(struct writes *w, const struct write_history *history);
+/* What a lane has met at an MX group: answers (`ok_at_ms`, which ends a block), or a block since
+ * then; 0: neither. */
+void writes_health(struct writes *w, int64_t lane, const char *mx_group, int64_t ok_at_ms,
+		   int64_t blocked_since_ms);
+/* The servers answer the lane again: rows that waited for that are due. */
+void writes_healed(struct writes *w, int64_t lane, const char *mx_group);
 /* A lane is to leave an MX group alone for a while. */
 void writes_hold(struct writes *w, int64_t lane, const char *mx_group, int64_t until_ms);
 /* What a probe taught of a domain: control 0: nothing new. */
 void writes_known_control(struct writes *w, const char *domain, int control, int64_t control_at_ms,
 			  int64_t control_lane, int64_t accepted_at_ms);
+/* `provider` NULL: none is known; `mx_group` NULL: no mail server. */
 void writes_known_resolution(struct writes *w, const char *domain, const void *resolution,
-			     size_t len, uint32_t ttl_s, int64_t resolved_at_ms);
+			     size_t len, uint32_t ttl_s, int64_t resolved_at_ms,
+			     const char *provider, const char *mx_group);
 
 /* How many rows of any kind wait. */
 size_t writes_rows(const struct writes *w);

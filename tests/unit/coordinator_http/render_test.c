@@ -14,7 +14,7 @@
 
 #define OURS                                                                                       \
 	"valid,valid,97,mailbox_accepted,250,2.1.5,google,mx.test,true,false,true,,2,fra-1,2026-"  \
-	"11-24T01:43:37.123Z,false,true,false,prior,r1\n"
+	"11-24T01:43:37.123Z,false,true,false,prior,00000000000000ab\n"
 
 static const struct result_row valid_row = {
 	.reason = RC_REASON_MAILBOX_ACCEPTED,
@@ -28,6 +28,7 @@ static const struct result_row valid_row = {
 	.attempts = 2,
 	.lane = "fra-1",
 	.rule = "r1",
+	.rules = 0xab,
 	.checked_at_ms = 1795484617123,
 };
 static const struct result_row blank_row = { .reason = RC_REASON_BLANK,
