@@ -101,17 +101,20 @@ enum rc_status inbox_rows(struct db *db, const char *table_set, const struct rc_
 			  const struct rc_buf *uids, struct db_result **ret_result,
 			  struct rc_error *err)
 {
-	char sql[900];
+	char sql[1200];
 
+	/* LIMIT 1: one look into each index a row, as in shards_recipients(). */
 	snprintf(sql, sizeof(sql),
-		 "SELECT i.job, i.uid, i.local, r.uid IS NOT NULL, d.attempt, d.tries, d.reason, "
-		 "coalesce(" DB_MS(
-		     "d.first_at") ", 0),"
-				   " coalesce(d.shard, 0), d.idle FROM unnest($1::bigint[], "
-				   "$2::bigint[]) AS u(job, uid)"
-				   " JOIN item%s i ON i.job = u.job AND i.uid = u.uid LEFT JOIN "
-				   "result%s r ON r.job = u.job AND r.uid = u.uid"
-				   " LEFT JOIN deferred d ON d.job = u.job AND d.uid = u.uid",
+		 "SELECT u.job, u.uid, i.local, r.uid IS NOT NULL, d.attempt, d.tries, d.reason, "
+		 "coalesce((extract(epoch FROM d.first_at) * 1000)::bigint, 0), "
+		 "coalesce(d.shard, 0), d.idle"
+		 " FROM unnest($1::bigint[], $2::bigint[]) AS u(job, uid)"
+		 " CROSS JOIN LATERAL (SELECT local FROM item%s WHERE job = u.job AND uid = u.uid "
+		 "LIMIT 1) i"
+		 " LEFT JOIN LATERAL (SELECT uid FROM result%s WHERE job = u.job AND uid = u.uid "
+		 "LIMIT 1) r ON true"
+		 " LEFT JOIN LATERAL (SELECT attempt, tries, reason, first_at, shard, idle FROM "
+		 "deferred WHERE job = u.job AND uid = u.uid LIMIT 1) d ON true",
 		 table_set, table_set);
 	return db_query_kept(db, sql, DB_PARAMS(db_buf(jobs), db_buf(uids)), ret_result, err);
 }
