@@ -23,6 +23,7 @@ struct config {
 	int64_t time_scale;
 	bool pace;
 	bool harvest_guard;
+	int64_t history_keep_ms;
 	const char *rules_dir; /* NULL: beside the program */
 	const char *key_file;
 	const char *url_file;

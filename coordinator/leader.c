@@ -37,12 +37,13 @@ enum chore {
 	CHORE_SECOND,
 	CHORE_SWEEP,
 	CHORE_MOVE,
+	CHORE_FORGET,
 	CHORES
 };
 static const uint32_t every_ms[CHORES] = {
-	[CHORE_LANDED] = 500,  [CHORE_LOOKUPS] = 250, [CHORE_DUE] = 200,
-	[CHORE_REFILL] = 250,  [CHORE_FINISH] = 500,  [CHORE_HOLDS] = 250,
-	[CHORE_SECOND] = 1000, [CHORE_SWEEP] = 3000,  [CHORE_MOVE] = 10000,
+	[CHORE_LANDED] = 500, [CHORE_LOOKUPS] = 250,  [CHORE_DUE] = 200,     [CHORE_REFILL] = 250,
+	[CHORE_FINISH] = 500, [CHORE_HOLDS] = 250,    [CHORE_SECOND] = 1000, [CHORE_SWEEP] = 3000,
+	[CHORE_MOVE] = 10000, [CHORE_FORGET] = 60000,
 };
 
 static bool due(struct leader *leader, enum chore chore, bool rung)
@@ -385,6 +386,8 @@ static enum rc_status work(struct leader *leader, bool rung, bool *ret_busy, str
 	}
 	if (status == RC_OK && due(leader, CHORE_SWEEP, false))
 		status = leader_sweep(leader, err);
+	if (status == RC_OK && due(leader, CHORE_FORGET, false))
+		status = leader_forget(leader, err);
 	if (status == RC_OK && ready && due(leader, CHORE_MOVE, false)) {
 		status = leader_lanes_move(leader, err);
 		check_ends(leader);

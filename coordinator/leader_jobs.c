@@ -257,3 +257,14 @@ enum rc_status leader_sweep(struct leader *leader, struct rc_error *err)
 	db_result_free(r);
 	return RC_OK;
 }
+
+enum rc_status leader_forget(struct leader *leader, struct rc_error *err)
+{
+	int64_t gone = 0;
+	enum rc_status status = progress_forget(
+	    leader->db, leader->context->config->history_keep_ms / 1000, &gone, err);
+
+	if (status == RC_OK && gone > 0)
+		rc_log(RC_LOG_INFO, "history_forgotten", "verdicts=%" PRId64, gone);
+	return status;
+}

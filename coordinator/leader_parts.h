@@ -107,5 +107,7 @@ enum rc_status leader_due(struct leader *leader, int64_t *ret_rows,
 			  struct rc_error *err) RC_MUST_CHECK;
 enum rc_status leader_finish_jobs(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
 enum rc_status leader_sweep(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
+/* History that is older than it is kept. */
+enum rc_status leader_forget(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
 
 #endif

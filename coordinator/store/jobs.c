@@ -268,6 +268,9 @@ static enum rc_status delete_all(struct db *db, int64_t id, struct rc_error *err
 	}
 	if (status == RC_OK)
 		status = db_execf(db, err, "DROP TABLE IF EXISTS stage_%" PRId64, id);
+	if (status == RC_OK)
+		status =
+		    db_execf(db, err, "DELETE FROM address_history WHERE job = %" PRId64, id);
 	/* The rest goes with it: ON DELETE CASCADE. */
 	if (status == RC_OK)
 		status = db_execf(db, err, "DELETE FROM job WHERE id = %" PRId64, id);

@@ -156,3 +156,21 @@ enum rc_status progress_repair(struct db *db, int64_t *ret_count, struct rc_erro
 	db_result_free(r);
 	return status;
 }
+
+enum rc_status progress_forget(struct db *db, int64_t keep_s, int64_t *ret_count,
+			       struct rc_error *err)
+{
+	struct db_result *r;
+	enum rc_status status =
+	    db_query_kept(db,
+			  "DELETE FROM address_history WHERE ctid = ANY(ARRAY(SELECT ctid FROM "
+			  "address_history WHERE checked_at < now() - $1 * interval '1 second' "
+			  "LIMIT 50000))",
+			  DB_PARAMS(db_int(keep_s)), &r, err);
+
+	if (status != RC_OK)
+		return status;
+	*ret_count = db_affected(r);
+	db_result_free(r);
+	return RC_OK;
+}

@@ -47,4 +47,8 @@ enum rc_status progress_stopped(struct db *db, struct db_result **ret_result,
 enum rc_status progress_repair(struct db *db, int64_t *ret_count,
 			       struct rc_error *err) RC_MUST_CHECK;
 
+/* Verdicts in the history of addresses that are older than `keep_s`, at most 50,000 at once. */
+enum rc_status progress_forget(struct db *db, int64_t keep_s, int64_t *ret_count,
+			       struct rc_error *err) RC_MUST_CHECK;
+
 #endif

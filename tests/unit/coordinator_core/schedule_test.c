@@ -55,6 +55,36 @@ static void test_scale(void **state)
 	assert_int_equal(schedule_due_ms(&s, VERDICT_WAIT_CONFIRM_DOMAIN, 1, 0, T0, T0), T0 + 1);
 }
 
+static void test_healing(void **state)
+{
+	static const int64_t hours[] = { 8, 16, 28, 48, 70 };
+	const int64_t hour_ms = 3600 * 1000, month_ms = 30 * 24 * hour_ms;
+	struct schedule s;
+
+	(void)state;
+	schedule_default(&s);
+	for (unsigned i = 0; i < sizeof(hours) / sizeof(*hours); i++)
+		assert_int_equal(schedule_due_ms(&s, VERDICT_WAIT_HEAL, 4 + i, 0, T0, T0 + 1),
+				 T0 + hours[i] * hour_ms);
+	/* late, or asked to wait: never sooner than in an hour, never sooner than asked */
+	assert_int_equal(schedule_due_ms(&s, VERDICT_WAIT_HEAL, 4, 0, T0, T0 + 9 * hour_ms),
+			 T0 + 10 * hour_ms);
+	assert_int_equal(schedule_due_ms(&s, VERDICT_WAIT_HEAL, 4, 7200, T0, T0 + 9 * hour_ms),
+			 T0 + 11 * hour_ms);
+
+	/* a lane that these servers have never answered, or not for a month, is not waited for */
+	assert_false(schedule_may_heal(&s, 4, T0, 0, T0 + 1));
+	assert_false(schedule_may_heal(&s, 4, T0, T0 - month_ms, T0 + 1000));
+	/* one that was well before the row's first attempt, for a day */
+	for (unsigned attempt = 4; attempt < 7; attempt++)
+		assert_true(schedule_may_heal(&s, attempt, T0, T0 - hour_ms, T0 + 1));
+	assert_false(schedule_may_heal(&s, 7, T0, T0 - hour_ms, T0 + 1));
+	/* one that was well since, to the end */
+	assert_true(schedule_may_heal(&s, 7, T0, T0 + 1, T0 + hour_ms));
+	assert_true(schedule_may_heal(&s, 8, T0, T0 + 1, T0 + hour_ms));
+	assert_false(schedule_may_heal(&s, 9, T0, T0 + 1, T0 + hour_ms));
+}
+
 static void test_parse(void **state)
 {
 	static const char *const bad[] = { "",
@@ -93,6 +123,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_default),
 					    cmocka_unit_test(test_scale),
+					    cmocka_unit_test(test_healing),
 					    cmocka_unit_test(test_parse) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

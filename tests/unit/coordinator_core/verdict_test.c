@@ -500,6 +500,84 @@ static void test_reason_table(void **state)
 	assert_string_equal(rc_reason_name((enum rc_reason)999), "");
 }
 
+/* At an inconsistent provider a yes against an earlier no is to be heard twice; a no stands against
+ * an earlier yes. */
+static void test_earlier(void **state)
+{
+	struct verdict_input in = row("250 ok");
+	struct verdict v, plain;
+
+	(void)state;
+	in.provider = rc_providers_find(providers, "outlook");
+	in.control = VERDICT_CONTROL_REFUSED;
+	in.control_same_lane = true;
+	is_final(in, RC_REASON_MAILBOX_ACCEPTED);
+	in.earlier = RC_REASON_MAILBOX_ACCEPTED;
+	is_final(in, RC_REASON_MAILBOX_ACCEPTED);
+	in.earlier = RC_REASON_MAILBOX_NOT_FOUND;
+	is_deferred(in, RC_REASON_CONTROL_INCONCLUSIVE, VERDICT_WAIT_SCHEDULE);
+	verdict_row(&in, scores, &v);
+	assert_true(v.need_control);
+	is_final(WITH(in, r->attempt = 2, r->deferred_for = RC_REASON_CONTROL_INCONCLUSIVE),
+		 RC_REASON_MAILBOX_ACCEPTED);
+	is_final(WITH(in, r->attempt = 4), RC_REASON_CONTROL_INCONCLUSIVE);
+	in.provider = NULL; /* an honest server is believed at once */
+	is_final(in, RC_REASON_MAILBOX_ACCEPTED);
+
+	in = row("550 5.1.1 user unknown");
+	in.earlier = RC_REASON_MAILBOX_ACCEPTED;
+	is_final(in, RC_REASON_MAILBOX_NOT_FOUND);
+
+	/* what ends without a verdict is still called so, but the score knows more */
+	in = row("450 4.7.1 greylisted, try again later");
+	in.attempt = 4;
+	verdict_row(&in, scores, &plain);
+	in.earlier = RC_REASON_MAILBOX_ACCEPTED;
+	verdict_row(&in, scores, &v);
+	assert_int_equal(v.reason, RC_REASON_GREYLISTED);
+	assert_int_equal(verdict_status(&v), RC_RESULT_UNKNOWN);
+	assert_true(v.score > plain.score);
+	in.earlier = RC_REASON_MAILBOX_NOT_FOUND;
+	verdict_row(&in, scores, &v);
+	assert_int_equal(v.reason, RC_REASON_GREYLISTED);
+	assert_true(v.score < plain.score);
+}
+
+/* After the schedule only what is our fault waits on, and only where the lane can heal. */
+static void test_healing(void **state)
+{
+	static const char *const ours[] = {
+		"550 5.7.1 Service unavailable; client host [192.0.2.1] blocked using "
+		"zen.spamhaus.org",
+		"421 4.7.0 too many connections from your host",
+	};
+	static const char *const theirs[] = { "450 4.2.0 greylisted", "451 4.3.0 try later",
+					      "550 5.1.1 user unknown", "452 4.2.2 mailbox full" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++) {
+		struct verdict_input in = row(ours[i]);
+		struct verdict v;
+
+		in.attempt = 4;
+		verdict_row(&in, scores, &v);
+		assert_true(v.final);
+		in.may_heal = true;
+		is_deferred(in, v.reason, VERDICT_WAIT_HEAL);
+		is_deferred(WITH(in, r->attempt = 3), v.reason, VERDICT_WAIT_SCHEDULE);
+		is_final(WITH(in, r->attempts_max = 0), v.reason); /* from its evidence alone */
+	}
+	for (size_t i = 0; i < sizeof(theirs) / sizeof(*theirs); i++) {
+		struct verdict_input in = row(theirs[i]);
+		struct verdict v;
+
+		in.attempt = 4;
+		in.may_heal = true;
+		verdict_row(&in, scores, &v);
+		assert_true(v.final);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -517,6 +595,8 @@ int main(void)
 		cmocka_unit_test(test_of_reason),
 		cmocka_unit_test(test_harvest_terms),
 		cmocka_unit_test(test_reason_table),
+		cmocka_unit_test(test_earlier),
+		cmocka_unit_test(test_healing),
 	};
 
 	return cmocka_run_group_tests(tests, load, unload);
