@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 
 /* What an octet of ASCII is. EDGE ends an address, GAP is a blank within one too. */
 enum { WORD, UPPER, EDGE, GAP, DOT, COLON, AT, QUOTE };
@@ -68,7 +69,13 @@ static bool contraction(const struct folding *f, const uint8_t *p)
 
 	while (n < 3 && is_letter(f, p + n))
 		n++;
-	return n > 0 && n < 3 && f->out[f->used - 1] != ' ';
+	if (f->out[f->used - 1] == ' ')
+		return false;
+	if (n == 1)
+		return strchr("tsdmTSDM", *p) != NULL;
+	return n == 2 && (strncasecmp((const char *)p, "re", 2) == 0 ||
+			  strncasecmp((const char *)p, "ve", 2) == 0 ||
+			  strncasecmp((const char *)p, "ll", 2) == 0);
 }
 
 /* The token is an address: nothing of it counts. */
@@ -231,8 +238,13 @@ static void ascii(struct folding *f)
 		address(f);
 		return;
 	case QUOTE:
-		if (!contraction(f, f->at + 1))
-			edge(f);
+		if (!contraction(f, f->at + 1)) {
+			/* within a token it may yet be an address */
+			if (f->out[f->used - 1] != ' ' && is_letter(f, f->at + 1))
+				blank(f);
+			else
+				edge(f);
+		}
 		break;
 	}
 	f->at++;

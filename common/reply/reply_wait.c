@@ -113,15 +113,15 @@ static const struct {
 
 /* Words before a number that make it a time to wait. */
 static const char *const before[] = {
-	"in",	     "after",	  "wait",      "waiting",    "for",	   "another",	 "delay",
-	"delayed",   "retry",	  "again",     "back",	     "later",	   "seconds",	 "minutes",
-	"interval",  "remaining", "nach",      "warten",     "noch",	   "fruhestens", "dans",
-	"apres",     "attendre",  "pendant",   "dici",	     "en",	   "dentro",	 "despues",
-	"espere",    "tras",	  "em",	       "apos",	     "aguarde",	   "daqui",	 "tra",
-	"fra",	     "dopo",	  "attendere", "per",	     "over",	   "na",	 "wacht",
-	"za",	     "po",	  "om",	       "efter",	     "через",	   "после",	 "спустя",
-	"подождите", "подождать", "cherez",    "greylisted", "graylisted", "greylist",	 "deferred",
-	"time",	     "until",	  "left",      "период",
+	"in",	     "after",	  "wait",	"waiting",    "for",	  "another",	"delay",
+	"delayed",   "retry",	  "again",	"back",	      "later",	  "seconds",	"minutes",
+	"interval",  "remaining", "nach",	"warten",     "noch",	  "fruhestens", "dans",
+	"apres",     "attendre",  "pendant",	"dici",	      "en",	  "dentro",	"despues",
+	"espere",    "tras",	  "em",		"apos",	      "aguarde",  "daqui",	"tra",
+	"fra",	     "dopo",	  "attendere",	"over",	      "na",	  "wacht",	"za",
+	"po",	     "om",	  "efter",	"через",      "после",	  "спустя",	"подождите",
+	"подождать", "cherez",	  "greylisted", "graylisted", "greylist", "deferred",	"time",
+	"until",     "left",	  "период",
 };
 
 /* Words that may stand between those and the number. */
@@ -259,7 +259,7 @@ static const struct unit *unit_at(const char **at, const char *end)
 	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
 		if (starts(p, end, units[i].word)) {
 			p += strlen(units[i].word);
-			while (p < end && *p != ' ' && (unsigned char)*p < 0xe0)
+			while (p[-1] != ' ' && p < end && *p != ' ' && (unsigned char)*p < 0xe0)
 				p++;
 			*at = p;
 			return &units[i];

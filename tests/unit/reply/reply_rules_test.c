@@ -273,6 +273,42 @@ static void test_bad_files(void **state)
 		{ " code=550 -> sender policy", "f:1: the line is indented" },
 		{ "a: -> sender policy", "f:1:" },
 		{ "fallback-x: code=550 -> sender policy", "f:1: names that begin with fallback-" },
+		/* what cannot be meant */
+		{ "a: code=550 -> none accepted", "f:1: nobody's fault is a yes" },
+		{ "a: code=250 -> sender policy", "f:1: a yes (2xx) is nobody's fault" },
+		{ "a: code=550 enhanced=2.1.5 -> sender policy", "f:1: no reply has such a code" },
+		{ "a: code=250 enhanced=5.1.1 -> none accepted", "f:1: no reply has such a code" },
+		{ "a: stage=dns -> sender policy", "f:1: there are no replies at stage=dns" },
+		{ "a: code=450 -> temporary policy", "f:1: policy is not a temporary fault" },
+		{ "a: code=550 -> sender policy mailbox", "f:1: mailbox is for faults of the" },
+		{ "a: code=550 -> domain routing sender", "f:1: sender is for faults of the" },
+		{ "a: code=450 -> temporary temporary retry=60", "f:1: retry= is for greylisted" },
+		{ "a: code=550 -> sender policy over=a", "f:1: the rule a stands over itself" },
+		{ "a: words=0 -> sender policy", "f:1: words=0 is no number of words" },
+		{ "a: code=550 -> sender policy weak", "f:1: weak is for rules with text" },
+		/* sets */
+		{ "set a: b|c\n", "f:1: no rule uses the set a" },
+		{ "set a: one|two|one\n", "f:1: \"one\" stands twice in the set a" },
+		{ "set a: b\nset a: c\n", "f:2: the set a stands in line 1" },
+		{ "set a: b|\n", "f:1: an empty word in the set a" },
+		{ "set a: b * c\n", "f:1: a set holds plain words only" },
+		{ "set A: b\n", "f:1: a set has a name of small letters" },
+		{ "a: text=\"{who} unknown\" -> sender policy", "f:1: there is no set \"who\"" },
+		{ "a: text=\"{who unknown\" -> sender policy", "f:1: the { is not closed" },
+		/* what can never speak */
+		{ "a: text=\"user unknown|unknown|gone\" -> sender policy",
+		  "f:1: in a, phrase 1 (user unknown..) decides nothing" },
+		{ "a: text=\"gone|gone\" -> sender policy", "f:1: in a, phrase 2 (gone..)" },
+		{ "a: text=\"user * gone\" -> sender policy\n\n"
+		  "b: text=\"user * gone\" code=550 -> recipient mailbox_not_found weak",
+		  "f:3: the rule b can never speak: wherever it holds, a of line 1 holds too" },
+		{ "set who: user|mailbox\n"
+		  "a: text=\"{who} gone\" -> sender policy strong\n"
+		  "b: text=\"{who} gone\" code=550 -> sender policy",
+		  "f:3: the rule b can never speak" },
+		{ "a: code=5xx enhanced=5.7.x -> sender policy over=b\n"
+		  "b: code=550 enhanced=5.7.1 -> sender policy",
+		  "f:2: the rule b can never speak" },
 	};
 
 	(void)state;
@@ -294,6 +330,25 @@ static void test_bad_files(void **state)
 		assert_int_equal(rc_rules_load("/nonexistent/replies", &none, &err), RC_NOT_FOUND);
 		assert_non_null(strstr(err.text, "/nonexistent/replies"));
 	}
+}
+
+static void test_providers(void **state)
+{
+	static const char file[] = "a: code=550 provider=gmail -> sender policy\n"
+				   "b: code=550 provider=gmial -> sender policy\n";
+	struct rc_providers *providers;
+	struct rc_rules *own;
+	struct rc_error err;
+
+	(void)state;
+	if (rc_providers_load(SOURCE_DIR "/data", &providers, &err) ||
+	    rc_rules_parse("f", file, sizeof(file) - 1, &own, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(rc_rules_check_providers(own, providers, &err), RC_INVALID);
+	assert_non_null(strstr(err.text, "f:2: there is no provider \"gmial\""));
+	assert_int_equal(rc_rules_check_providers(rules, providers, &err), RC_OK);
+	rc_rules_free(own);
+	rc_providers_free(providers);
 }
 
 static const char *speaks(const char *file, const char *reply, const char *provider)
@@ -347,6 +402,36 @@ static void test_order(void **state)
 	assert_string_equal(speaks(file, "550 x (#5.1.1)", NULL), "enhanced");
 }
 
+/* {sets}, `~`, not= and words=, and that words begin where words begin. */
+static void test_phrases(void **state)
+{
+	static const char file[] =
+	    "set who: user|mail box|@|ящик\n"
+	    "near: text=\"{who} ~ gone\" -> sender policy\n"
+	    "far: text=\"{who} * gone\" -> sender policy weak\n"
+	    "beside: text=\"no {who}\" not=\"sorry|no user here\" -> sender policy\n"
+	    "end: text=\"full \" -> sender policy\n"
+	    "many: words=9 -> sender policy\n";
+
+	(void)state;
+	assert_string_equal(speaks(file, "550 user gone", NULL), "near");
+	assert_string_equal(speaks(file, "550 The Mail-Box <x> is gone", NULL), "near");
+	assert_string_equal(speaks(file, "550 bob@b.test: gone", NULL), "near");
+	assert_string_equal(speaks(file, "550 Ящик gone", NULL), "near");
+	assert_string_equal(speaks(file, "550 superuser gone", NULL), "fallback-550");
+	assert_string_equal(speaks(file, "550 user, as far as anybody can tell, has gone", NULL),
+			    "far");
+	assert_string_equal(speaks(file, "550 gone user", NULL), "fallback-550");
+	assert_string_equal(speaks(file, "550 no such user", NULL), "fallback-550");
+	assert_string_equal(speaks(file, "550 no user", NULL), "beside");
+	assert_string_equal(speaks(file, "550 there's no a user", NULL), "beside");
+	assert_string_equal(speaks(file, "550 sorry: no user", NULL), "fallback-550");
+	assert_string_equal(speaks(file, "550 fully", NULL), "fallback-550");
+	assert_string_equal(speaks(file, "550 full", NULL), "end");
+	assert_string_equal(speaks(file, "550 a b c d e f g h i", NULL), "many");
+	assert_string_equal(speaks(file, "550 a b c d e f g h", NULL), "fallback-550");
+}
+
 static void test_file(void **state)
 {
 	struct rc_reply_view view = {
@@ -356,7 +441,7 @@ static void test_file(void **state)
 	size_t n;
 
 	(void)state;
-	assert_true(rc_rules_count(rules) >= 150);
+	assert_true(rc_rules_count(rules) >= 600);
 	assert_int_equal(strlen(rc_rules_version(rules)), 16);
 	n = rc_rules_matching(rules, &view, names, 32);
 	assert_true(n >= 3);
@@ -369,7 +454,8 @@ int main(void)
 		cmocka_unit_test(test_each_reply), cmocka_unit_test(test_never_invalid),
 		cmocka_unit_test(test_waits),	   cmocka_unit_test(test_split),
 		cmocka_unit_test(test_rubbish),	   cmocka_unit_test(test_bad_files),
-		cmocka_unit_test(test_order),	   cmocka_unit_test(test_file),
+		cmocka_unit_test(test_order),	   cmocka_unit_test(test_providers),
+		cmocka_unit_test(test_phrases),	   cmocka_unit_test(test_file),
 	};
 
 	return cmocka_run_group_tests(tests, load, unload);
