@@ -16,10 +16,11 @@ enum rc_status rc_kafka_producer_new(const struct rc_kafka_settings *settings,
 				     void *opaque, rd_kafka_t **ret_client, struct rc_error *err)
 {
 	bool sealed = settings->message_key && *settings->message_key;
+	char linger_ms[16];
 	const struct rc_kafka_pair pairs[] = {
 		{ "acks", "all" },
 		{ "enable.idempotence", "true" },
-		{ "linger.ms", "3" },
+		{ "linger.ms", linger_ms },
 		{ "message.max.bytes", "1000000" },
 		/* Cipher text does not compress. */
 		{ "compression.codec", sealed ? "none" : "lz4" },
@@ -27,8 +28,10 @@ enum rc_status rc_kafka_producer_new(const struct rc_kafka_settings *settings,
 		{ NULL, NULL },
 	};
 	rd_kafka_conf_t *conf;
-	enum rc_status status = rc_kafka_conf_new(settings, client_id, pairs, &conf, err);
+	enum rc_status status;
 
+	snprintf(linger_ms, sizeof(linger_ms), "%d", settings->linger_ms > 0 ? settings->linger_ms : 3);
+	status = rc_kafka_conf_new(settings, client_id, pairs, &conf, err);
 	if (status != RC_OK)
 		return status;
 	if (delivered)

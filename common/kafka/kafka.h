@@ -31,6 +31,7 @@ struct rc_kafka_settings {
 	const char *message_key;   /* NULL: payloads are plain */
 	const char *kafka_options; /* "security.protocol=ssl,..." for librdkafka; "\," is a comma;
 				      NULL: none */
+	int linger_ms; /* a producer's messages wait so long for others to go with; 0: 3 ms */
 };
 
 /*

@@ -23,6 +23,8 @@ enum {
 	HELLOS_IN_FLIGHT = 2, /* more would only be old ones once the broker is back */
 	CONTROL_BACKLOG = 64, /* a grant may be written before our position at the end is known */
 	TICK_MS = 250,
+	/* A batch costs librdkafka some 100 us whatever is in it; 500 busy shards write as many parts a second. */
+	LINGER_MS = 40,
 	COMMIT_EVERY_TICKS = 8,
 	AWAY_AFTER_MS = 8000,
 	REMAKE_AFTER_MS = 1000
@@ -511,6 +513,7 @@ static enum rc_status clients_make(struct kafka_loop *kafka, struct rc_error *er
 		.brokers = kafka->brokers,
 		.message_key = kafka->settings.message_key,
 		.kafka_options = kafka->settings.kafka_options,
+		.linger_ms = LINGER_MS,
 	};
 	static const uint64_t one = 1;
 	enum rc_status status;
