@@ -18,7 +18,7 @@
 
 struct config {
 	struct rc_kafka_settings kafka;
-	int64_t shards, recipients, per_session, window, mx_count;
+	int64_t shards, recipients, per_session, window, mx_count, first;
 	const char *mx_first, *domain;
 	bool hold;
 };
@@ -36,6 +36,8 @@ static const struct rc_option option_table[] = {
 	  "Addresses from there upwards, used in turn." },
 	{ "domain", RC_OPTION_STRING, offsetof(struct config, domain), 0, 0, "bench.test", NULL, false, false,
 	  "Recipients are at d<n>. of it." },
+	{ "first", RC_OPTION_INT, offsetof(struct config, first), 0, 1e12, "0", NULL, false, false,
+	  "The number of the first shard; those of an earlier run are done already." },
 	{ "hold", RC_OPTION_BOOL, offsetof(struct config, hold), 0, 0, "off", NULL, false, false,
 	  "Send, and wait for SIGTERM instead of for reports." },
 	{ .name = NULL },
@@ -165,6 +167,9 @@ static void answer_hello(struct feeder *f, const Rollcall__Hello *hello)
 
 static void count_report(struct feeder *f, const Rollcall__Report *report)
 {
+	/* Of another run, or of another feeder beside us. */
+	if (report->shard <= (uint64_t)f->config.first || report->shard > (uint64_t)(f->config.first + f->config.shards))
+		return;
 	for (size_t i = 0; i < report->n_answers; i++) {
 		const Rollcall__Reply *reply = report->answers[i]->reply;
 
@@ -230,7 +235,7 @@ int main(int argc, char **argv)
 		while (f.first_offset >= 0 && f.sent < f.config.shards && f.sent - f.final < f.config.window) {
 			if (!f.sent)
 				f.first_ms = rc_clock_mono_ms();
-			send_shard(&f, f.sent++);
+			send_shard(&f, f.config.first + f.sent++);
 		}
 		rd_kafka_message_t *message = rd_kafka_consumer_poll(f.consumer, 20);
 		while (message) {
