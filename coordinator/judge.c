@@ -111,6 +111,7 @@ enum rc_status judge_batch(struct judge *j, const struct decide *decide,
 	memset(j->domains, 0, sizeof(j->domains));
 	memset(j->known, 0, sizeof(j->known));
 	memset(j->lookups, 0, sizeof(j->lookups));
+	memset(j->groups, 0, sizeof(j->groups));
 	memset(j->health, 0, sizeof(j->health));
 	j->d = decide;
 	measured_clear(decide->measured);
@@ -121,6 +122,7 @@ enum rc_status judge_batch(struct judge *j, const struct decide *decide,
 		return status;
 	judge_close_memories(j);
 	judge_close_health(j);
+	judge_close_groups(j);
 	status = writes_flush(decide->writes, decide->db, decide->counter, err);
 	if (status == RC_OK)
 		status = judge_close_shards(j, err);

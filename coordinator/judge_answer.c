@@ -1,4 +1,6 @@
 /* See judge_parts.h: an answer as a result, or as the next attempt. */
+#include <string.h>
+
 #include "coordinator/core/history.h"
 #include "coordinator/core/schedule.h"
 #include "coordinator/judge_parts.h"
@@ -57,6 +59,45 @@ static void settle_final(struct judge *j, const struct shard *s, struct row *row
 	writes_result(j->d->writes, s->table_set, &result);
 }
 
+/* Rows of a domain fall due together; domains of one list need not. */
+static uint64_t jitter_seed(const struct shard *s, unsigned attempt)
+{
+	return (uint64_t)s->job * 1000003u + (uint64_t)s->domain->no * 31u + attempt;
+}
+
+/* What the answer shows of these servers' greylisting, if anything. */
+static void note_greylisting(struct judge *j, const struct shard *s, const struct row *row,
+			     const Rollcall__Answer *answer, const struct verdict_input *in)
+{
+	const struct verdict_answer *a = &in->answer;
+	struct group *g = s->domain->greylist;
+	int64_t now_ms = j->d->now_ms, waited_ms = now_ms - row->first_at_ms;
+	bool greylisted = a->class.category == RC_CATEGORY_GREYLISTED,
+	     taken = a->class.fault == RC_FAULT_NONE || a->class.fault == RC_FAULT_RECIPIENT;
+	uint32_t wait_s = (uint32_t)(waited_ms * (int64_t)j->context->schedule.time_scale / 1000);
+
+	if (!a->present || a->failure != VERDICT_FAILURE_NONE || a->suspect || answer->shared ||
+	    a->stage != RC_STAGE_RCPT || (!greylisted && !taken))
+		return;
+	if (row->deferred && row->attempt > 0 && row->reason == RC_REASON_GREYLISTED) {
+		if (waited_ms <= 0 || waited_ms > DAY_MS)
+			return;
+		if (greylisted) {
+			window_refused(&g->window, wait_s, now_ms);
+		} else {
+			window_passed(&g->window, wait_s, now_ms);
+			g->passed = s->domain->name;
+		}
+		g->changed = true;
+	} else if (!row->deferred && strcmp(g->passed, s->domain->name) == 0 &&
+		   (greylisted || a->class.fault == RC_FAULT_NONE)) {
+		enum window_key key = greylisted ? WINDOW_KEY_RECIPIENT : WINDOW_KEY_CLIENT;
+
+		g->changed = g->changed || g->window.key != key;
+		window_newcomer(&g->window, greylisted, now_ms);
+	}
+}
+
 int64_t judge_due_ms(const struct judge *j, const struct verdict *v, unsigned attempt,
 		     int64_t first_at_ms, unsigned idle)
 {
@@ -113,7 +154,19 @@ static void settle_deferred(struct judge *j, const struct shard *s, struct row *
 		d.evidence_shard = 0;
 		d.basis = -1;
 	}
-	d.due_at_ms = judge_due_ms(j, v, answer->attempt, d.first_at_ms, d.idle);
+	if (v->wait == VERDICT_WAIT_SCHEDULE && v->reason == RC_REASON_GREYLISTED)
+		d.due_at_ms = schedule_greylisted_ms(
+		    &j->context->schedule, &s->domain->greylist->window, answer->attempt,
+		    v->not_before_s, d.first_at_ms, j->d->now_ms, &d.attempt);
+	else
+		d.due_at_ms = judge_due_ms(j, v, answer->attempt, d.first_at_ms, d.idle);
+	if (v->attempt_spent)
+		d.due_at_ms =
+		    schedule_jittered_ms(d.due_at_ms, jitter_seed(s, d.attempt), j->d->now_ms);
+	/* Every other recipient would be told the same until then. */
+	if (v->reason == RC_REASON_GREYLISTED && *s->domain->group &&
+	    window_by_client(&s->domain->greylist->window, j->d->now_ms))
+		writes_hold(j->d->writes, s->lane, s->domain->group, d.due_at_ms);
 	if (evidence->control == VERDICT_CONTROL_UNDECIDED && evidence->control_local) {
 		bool plain = true;
 
@@ -242,6 +295,7 @@ static void settle(struct judge *j, struct shard *s, const Rollcall__Report *rep
 		      : NULL;
 	row->settled = true;
 	note_health(s->health, &in.answer, answer, j->d->now_ms);
+	note_greylisting(j, s, row, answer, &in);
 	if (v.final)
 		settle_final(j, s, row, report, answer, session, evidence, &v,
 			     history_pack(&history));

@@ -60,6 +60,15 @@ void judge_close_health(struct judge *j)
 		}
 }
 
+void judge_close_groups(struct judge *j)
+{
+	for (size_t b = 0; b < JUDGE_BUCKETS; b++)
+		for (const struct group *g = j->groups[b]; g; g = g->next)
+			if (g->changed && *g->name)
+				writes_window(j->d->writes, g->name, &g->window,
+					      *g->passed ? g->passed : NULL);
+}
+
 /* Rows that the last part of a shard left without a word go out again, as not probed. */
 static enum rc_status write_left(struct judge *j, const char *table_set, const struct rc_buf *ids,
 				 struct rc_error *err)

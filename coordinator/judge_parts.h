@@ -14,6 +14,7 @@
 #include "common/base/arena.h"
 #include "coordinator/core/evidence.h"
 #include "coordinator/core/harvest.h"
+#include "coordinator/core/window.h"
 #include "coordinator/decide.h"
 #include "coordinator/judge.h"
 
@@ -37,6 +38,15 @@ struct health {
 	int64_t ok_new_ms, blocked_new_ms;  /* of this batch, the later of the two; 0: neither */
 };
 
+/* The servers of an MX group, as greylisters. */
+struct group {
+	struct group *next;
+	const char *name;
+	struct window window;
+	const char *passed; /* the domain whose rows were let through last; "" none */
+	bool changed;
+};
+
 /* A domain of a job. */
 struct domain {
 	struct domain *next;
@@ -51,6 +61,7 @@ struct domain {
 	struct harvest harvest;
 	bool held, rejects_all, changed;
 	struct known *known;
+	struct group *greylist;
 };
 
 struct row {
@@ -99,6 +110,7 @@ struct judge {
 	struct known *known[JUDGE_BUCKETS];
 	struct lookup *lookups[JUDGE_BUCKETS];
 	struct health *health[JUDGE_BUCKETS];
+	struct group *groups[JUDGE_BUCKETS];
 	const struct decide *d; /* of this batch */
 };
 
@@ -116,13 +128,15 @@ void judge_answer(struct judge *j, struct shard *s, const Rollcall__Report *repo
 		  const struct evidence_domain *evidence, const Rollcall__Answer *answer);
 /* What the domain has shown of itself in this part, for later batches. */
 void judge_learn(struct judge *j, const struct shard *s, const struct evidence_domain *evidence);
-/* When a row is due that waits as `v` says after `attempt`; `idle`: times in a row that it came
- * back unasked. */
+/* When a row is due that waits as `v` says after `attempt`, but for greylisted ones; `idle`: times
+ * in a row that it came back unasked. */
 int64_t judge_due_ms(const struct judge *j, const struct verdict *v, unsigned attempt,
 		     int64_t first_at_ms, unsigned idle);
 
 /* judge_close.c: each writes, the caller flushes. */
 void judge_close_memories(struct judge *j);
+/* What the greylisters have shown of themselves. */
+void judge_close_groups(struct judge *j);
 /* How the lanes stand, where that has changed. */
 void judge_close_health(struct judge *j);
 /* Shards whose last part came, and the rows that it left without a word. */

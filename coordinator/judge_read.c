@@ -84,6 +84,34 @@ static const char *keep(struct judge *j, const struct db_result *r, int row, int
 	return copy ? copy : "";
 }
 
+static struct group *group_read(struct judge *j, const struct db_result *r, int i, const char *name)
+{
+	size_t bucket = name_bucket(name);
+	struct group *g = j->groups[bucket];
+
+	while (g && strcmp(g->name, name) != 0)
+		g = g->next;
+	if (g)
+		return g;
+	g = rc_arena_alloc(j->arena, sizeof(*g));
+	if (!g)
+		return NULL;
+	g->name = name;
+	g->passed = keep(j, r, i, INBOX_WINDOW_PASSED);
+	g->window = (struct window){
+		.too_early_s = (uint32_t)db_get_int(r, i, INBOX_WINDOW_TOO_EARLY),
+		.enough_s = (uint32_t)db_get_int(r, i, INBOX_WINDOW_ENOUGH),
+		.passes = (uint32_t)db_get_int(r, i, INBOX_WINDOW_PASSES),
+		.refusals = (uint32_t)db_get_int(r, i, INBOX_WINDOW_REFUSALS),
+		.late = (uint32_t)db_get_int(r, i, INBOX_WINDOW_LATE),
+		.key = (enum window_key)db_get_int(r, i, INBOX_WINDOW_KEY),
+		.seen_at_ms = db_get_int(r, i, INBOX_WINDOW_SEEN_AT),
+	};
+	g->next = j->groups[bucket];
+	j->groups[bucket] = g;
+	return g;
+}
+
 static struct domain *domain_read(struct judge *j, const struct db_result *r, int i,
 				  const char *table_set, int class)
 {
@@ -133,6 +161,9 @@ static struct domain *domain_read(struct judge *j, const struct db_result *r, in
 		j->known[at] = k;
 	}
 	d->known = k;
+	d->greylist = group_read(j, r, i, d->group);
+	if (!d->greylist)
+		return NULL;
 	d->next = j->domains[bucket];
 	j->domains[bucket] = d;
 	return d;

@@ -133,6 +133,36 @@ int64_t schedule_due_ms(const struct schedule *s, enum verdict_wait wait, unsign
 	return due > now_ms ? due : now_ms + 1;
 }
 
+int64_t schedule_greylisted_ms(const struct schedule *s, const struct window *window,
+			       unsigned attempt, uint32_t not_before_s, int64_t first_at_ms,
+			       int64_t now_ms, unsigned *ret_attempt)
+{
+	uint32_t enough_s = window_enough_s(window, now_ms);
+	int64_t due, enough;
+
+	if (attempt < 1)
+		attempt = 1;
+	while (attempt < s->n && window_too_early(window, s->after_s[attempt - 1], now_ms))
+		attempt++;
+	*ret_attempt = attempt;
+	due = schedule_due_ms(s, VERDICT_WAIT_SCHEDULE, attempt, not_before_s, first_at_ms, now_ms);
+	if (enough_s == 0)
+		return due;
+	/* A little more than was ever seen to do; and no sooner than the server asked. */
+	enough = first_at_ms + scaled_ms(s, enough_s + enough_s / 20);
+	if (not_before_s && enough < now_ms + scaled_ms(s, not_before_s))
+		enough = now_ms + scaled_ms(s, not_before_s);
+	return enough > now_ms && enough < due ? enough : due;
+}
+
+int64_t schedule_jittered_ms(int64_t due_ms, uint64_t seed, int64_t now_ms)
+{
+	int64_t wait_ms = due_ms - now_ms;
+
+	seed = (seed ^ seed >> 33) * 0xff51afd7ed558ccdu;
+	return wait_ms <= 0 ? due_ms : due_ms + (int64_t)((seed >> 40) % 1000) * wait_ms / 20000;
+}
+
 bool schedule_may_heal(const struct schedule *s, unsigned attempt, int64_t first_at_ms,
 		       int64_t ok_at_ms, int64_t now_ms)
 {

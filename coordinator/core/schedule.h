@@ -13,6 +13,7 @@
 
 #include "common/base/status.h"
 #include "coordinator/core/verdict.h"
+#include "coordinator/core/window.h"
 
 enum { SCHEDULE_RETRIES_MAX = 16 };
 enum { SCHEDULE_CONFIRM_DOMAIN_S = 600, SCHEDULE_CONFIRM_REFUSAL_S = 10800, SCHEDULE_SOON_S = 30 };
@@ -40,6 +41,20 @@ unsigned schedule_attempts(const struct schedule *s);
  */
 int64_t schedule_due_ms(const struct schedule *s, enum verdict_wait wait, unsigned attempt,
 			uint32_t not_before_s, int64_t first_at_ms, int64_t now_ms);
+
+/*
+ * The same for a greylisted row where these servers' habits are known: tries that would come too
+ * early are left out, but never the last, and where a wait is known to do the next try need not be
+ * later. `window` may be NULL. `*ret_attempt`: the attempt that counts as made, with those left
+ * out.
+ */
+int64_t schedule_greylisted_ms(const struct schedule *s, const struct window *window,
+			       unsigned attempt, uint32_t not_before_s, int64_t first_at_ms,
+			       int64_t now_ms, unsigned *ret_attempt);
+
+/* Later by up to a twentieth of the wait, by `seed`: what falls due together need not leave
+ * together. The same seed keeps what belongs together so. */
+int64_t schedule_jittered_ms(int64_t due_ms, uint64_t seed, int64_t now_ms);
 
 /*
  * Rows whose schedule is through and whose cause is ours are tried again 8, 16, 28, 48 and 70 hours

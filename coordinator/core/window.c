@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+enum { WINDOW_LATE = 3 };
+
 static bool known(const struct window *w, int64_t now_ms)
 {
 	return w && w->seen_at_ms > 0 && now_ms - w->seen_at_ms < (int64_t)WINDOW_OLD_S * 1000;
@@ -19,6 +21,7 @@ static void begin(struct window *w, int64_t at_ms)
 void window_passed(struct window *w, uint32_t wait_s, int64_t at_ms)
 {
 	begin(w, at_ms);
+	w->late = 0;
 	w->passes += w->passes < UINT32_MAX;
 	if (w->enough_s == 0 || wait_s < w->enough_s)
 		w->enough_s = wait_s > 0 ? wait_s : 1;
@@ -30,10 +33,13 @@ void window_refused(struct window *w, uint32_t wait_s, int64_t at_ms)
 {
 	begin(w, at_ms);
 	w->refusals += w->refusals < UINT32_MAX;
+	if (w->enough_s > 0 && w->enough_s <= wait_s && ++w->late < WINDOW_LATE)
+		return;
 	if (wait_s > w->too_early_s)
 		w->too_early_s = wait_s;
 	if (w->enough_s > 0 && w->enough_s <= w->too_early_s)
 		w->enough_s = 0;
+	w->late = 0;
 }
 
 void window_newcomer(struct window *w, bool greylisted, int64_t at_ms)

@@ -5,7 +5,8 @@
  * One small memory for each MX group, for all tenants; nothing in it names a person. Pure and
  * embedded; all zero knows nothing. Waits are seconds from a recipient's first attempt, unscaled.
  * The truth lies between `too_early_s` and `enough_s`: the two are its spread. A server that
- * changes its mind is believed: the newest observation wins over what it contradicts.
+ * changes its mind is believed: a pass wins over what it contradicts at once, a refusal the third
+ * time in a row, as it may only have come too late (docs/mail-servers.md: windows end).
  */
 #ifndef COORDINATOR_CORE_WINDOW_H
 #define COORDINATOR_CORE_WINDOW_H
@@ -28,6 +29,7 @@ struct window {
 	uint32_t enough_s;    /* the shortest that was; 0: none seen */
 	uint32_t passes;      /* seen */
 	uint32_t refusals;
+	uint32_t late; /* in a row after a wait that had been enough */
 	enum window_key key;
 	int64_t seen_at_ms; /* the last of them, since 1970; 0: never */
 };
@@ -36,8 +38,8 @@ struct window {
  * after its first attempt. */
 void window_passed(struct window *w, uint32_t wait_s, int64_t at_ms);
 void window_refused(struct window *w, uint32_t wait_s, int64_t at_ms);
-/* A recipient's very first attempt, in a conversation where others passed after their wait:
- * greylisted, or not. */
+/* The very first attempt for a recipient, after others of its domain had passed: greylisted, or
+ * taken at once. */
 void window_newcomer(struct window *w, bool greylisted, int64_t at_ms);
 
 /* Whether a retry after `wait_s` is known to be in vain. */

@@ -90,10 +90,14 @@ enum rc_status inbox_shards(struct db *db, const struct rc_buf *ids, struct db_r
 	    "1000)::bigint, 0), k.control_lane, coalesce((extract(epoch FROM k.accepted_at)"
 	    " * 1000)::bigint, 0), j.tenant, coalesce((extract(epoch FROM h.ok_at) * "
 	    "1000)::bigint, 0), coalesce((extract(epoch FROM h.blocked_since) * "
-	    "1000)::bigint, 0) FROM shard s JOIN job j ON j.id = s.job LEFT JOIN job_domain"
+	    "1000)::bigint, 0), w.too_early_s, w.enough_s, w.passes, w.refusals, w.late, w.key, "
+	    "coalesce((extract(epoch FROM w.seen_at) * 1000)::bigint, 0), "
+	    "coalesce(w.passed_domain, '')"
+	    " FROM shard s JOIN job j ON j.id = s.job LEFT JOIN job_domain"
 	    " d ON d.job = s.job AND d.domain_no = s.domain_no LEFT JOIN domain_knowledge k"
 	    " ON k.domain = d.domain LEFT JOIN lane_health h ON h.lane = s.lane AND "
-	    "h.mx_group = d.mx_group WHERE s.id = ANY($1::bigint[])",
+	    "h.mx_group = d.mx_group LEFT JOIN greylist_window w ON w.mx_group = d.mx_group WHERE "
+	    "s.id = ANY($1::bigint[])",
 	    DB_PARAMS(db_buf(ids)), ret_result, err);
 }
 

@@ -58,7 +58,15 @@ enum {
 	INBOX_ACCEPTED_AT,
 	INBOX_TENANT,
 	INBOX_OK_AT, /* of the lane at the MX group */
-	INBOX_BLOCKED_SINCE
+	INBOX_BLOCKED_SINCE,
+	INBOX_WINDOW_TOO_EARLY, /* of the MX group, as a greylister */
+	INBOX_WINDOW_ENOUGH,
+	INBOX_WINDOW_PASSES,
+	INBOX_WINDOW_REFUSALS,
+	INBOX_WINDOW_LATE,
+	INBOX_WINDOW_KEY,
+	INBOX_WINDOW_SEEN_AT,
+	INBOX_WINDOW_PASSED
 };
 enum rc_status inbox_shards(struct db *db, const struct rc_buf *ids, struct db_result **ret_result,
 			    struct rc_error *err) RC_MUST_CHECK;

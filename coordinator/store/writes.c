@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coordinator/core/window.h"
 #include "coordinator/store/batch.h"
 #include "coordinator/store/db.h"
 
@@ -33,6 +34,7 @@ struct writes {
 	struct batch history;
 	struct batch health;
 	struct batch healed; /* lane, mx_group */
+	struct batch windows;
 	struct rc_buf uids;
 };
 
@@ -56,6 +58,7 @@ struct writes *writes_new(void)
 	batch_init(&w->history, 9);
 	batch_init(&w->health, 4);
 	batch_init(&w->healed, 2);
+	batch_init(&w->windows, 9);
 	rc_buf_init(&w->uids, 0);
 	return w;
 }
@@ -65,7 +68,7 @@ static struct batch *nth(struct writes *w, int i)
 	struct batch *all[] = { &w->done_deferred, &w->deferred,    &w->domains, &w->shards,
 				&w->reports,	   &w->shards_done, &w->harvest, &w->held,
 				&w->controls,	   &w->resolutions, &w->holds,	 &w->history,
-				&w->health,	   &w->healed };
+				&w->health,	   &w->healed,	    &w->windows };
 
 	return i < (int)(sizeof(all) / sizeof(*all)) ? all[i] : NULL;
 }
@@ -228,6 +231,20 @@ void writes_healed(struct writes *w, int64_t lane, const char *mx_group)
 {
 	batch_int(&w->healed, lane);
 	batch_text(&w->healed, mx_group);
+}
+
+void writes_window(struct writes *w, const char *mx_group, const struct window *window,
+		   const char *passed_domain)
+{
+	batch_text(&w->windows, mx_group);
+	batch_int(&w->windows, window->too_early_s);
+	batch_int(&w->windows, window->enough_s);
+	batch_int(&w->windows, window->passes);
+	batch_int(&w->windows, window->refusals);
+	batch_int(&w->windows, window->late);
+	batch_int(&w->windows, (int64_t)window->key);
+	batch_when(&w->windows, window->seen_at_ms);
+	batch_text(&w->windows, passed_domain);
 }
 
 void writes_domain(struct writes *w, const struct write_domain *d)
@@ -427,6 +444,21 @@ static const char healed_sql[] =
     " WHERE f.lane = u.lane AND f.healing AND f.shard IS NULL AND d.job = f.job"
     " AND d.domain_no = f.domain_no AND d.mx_group = u.mx_group";
 
+/* Two sinks may have seen the same group at the same time: the last one is believed. */
+static const char windows_sql[] =
+    "INSERT INTO greylist_window AS w (mx_group, too_early_s, enough_s, passes, refusals, late, "
+    "key, "
+    "seen_at, passed_domain)"
+    " SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], "
+    "$6::int[], $7::smallint[], $8::timestamptz[], $9::text[])"
+    " AS u(mx_group, too_early_s, enough_s, passes, refusals, late, key, seen_at, passed_domain)"
+    " ORDER BY mx_group"
+    " ON CONFLICT (mx_group) DO UPDATE SET too_early_s = excluded.too_early_s, enough_s = "
+    "excluded.enough_s, passes = excluded.passes, refusals = excluded.refusals, late = "
+    "excluded.late,"
+    " key = excluded.key, seen_at = excluded.seen_at, passed_domain = "
+    "coalesce(excluded.passed_domain, w.passed_domain)";
+
 static enum rc_status flush_results(struct results *r, struct db *db, int counter,
 				    struct rc_error *err)
 {
@@ -511,6 +543,8 @@ enum rc_status writes_flush(struct writes *w, struct db *db, int counter, struct
 		status = batch_flush(&w->health, db, health_sql, DB_NONE, NULL, err);
 	if (status == RC_OK)
 		status = batch_flush(&w->healed, db, healed_sql, DB_NONE, NULL, err);
+	if (status == RC_OK)
+		status = batch_flush(&w->windows, db, windows_sql, DB_NONE, NULL, err);
 	if (status == RC_OK)
 		status = batch_flush(&w->shards_done, db,
 				     "UPDATE shard SET state = 2 WHERE id = ANY($1::bigint[]) AND "

@@ -132,6 +132,11 @@ void writes_health(struct writes *w, int64_t lane, const char *mx_group, int64_t
 		   int64_t blocked_since_ms);
 /* The servers answer the lane again: rows that waited for that are due. */
 void writes_healed(struct writes *w, int64_t lane, const char *mx_group);
+/* What an MX group has shown of its greylisting; replaces what was known. `passed_domain` NULL: as
+ * it was. */
+struct window;
+void writes_window(struct writes *w, const char *mx_group, const struct window *window,
+		   const char *passed_domain);
 /* A lane is to leave an MX group alone for a while. */
 void writes_hold(struct writes *w, int64_t lane, const char *mx_group, int64_t until_ms);
 /* What a probe taught of a domain: control 0: nothing new. */

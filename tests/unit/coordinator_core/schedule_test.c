@@ -119,11 +119,70 @@ static void test_parse(void **state)
 	assert_int_equal(schedule_parse("30s", 0, &s, &err), RC_INVALID);
 }
 
+static void test_greylisters_that_are_known(void **state)
+{
+	const int64_t first = INT64_C(1800000000000), now = first + 1000;
+	struct schedule s;
+	struct window w = { 0 };
+	unsigned attempt;
+
+	(void)state;
+	schedule_default(&s);
+	/* nothing known: as the schedule has it */
+	assert_int_equal(schedule_greylisted_ms(&s, NULL, 1, 0, first, now, &attempt),
+			 first + 330000);
+	assert_int_equal(attempt, 1);
+	assert_int_equal(schedule_greylisted_ms(&s, &w, 1, 0, first, now, &attempt),
+			 first + 330000);
+	/* 330 s were in vain: that try is left out, and counted */
+	window_refused(&w, 330, now);
+	assert_int_equal(schedule_greylisted_ms(&s, &w, 1, 0, first, now, &attempt),
+			 first + 2100000);
+	assert_int_equal(attempt, 2);
+	/* 1,600 s are enough: no need for 2,100, but the server's own word counts */
+	window_passed(&w, 1600, now);
+	assert_int_equal(schedule_greylisted_ms(&s, &w, 1, 0, first, now, &attempt),
+			 first + 1680000);
+	assert_int_equal(schedule_greylisted_ms(&s, &w, 1, 1800, first, now, &attempt),
+			 now + 1800000);
+	/* never the last one */
+	w = (struct window){ 0 };
+	window_refused(&w, 80000, now);
+	assert_int_equal(schedule_greylisted_ms(&s, &w, 1, 0, first, now, &attempt),
+			 first + 12600000);
+	assert_int_equal(attempt, 3);
+	/* with compressed time, waits are compressed and knowledge is not */
+	s.time_scale = 100;
+	window_passed(&w, 1600, now);
+	assert_int_equal(schedule_greylisted_ms(&s, &w, 1, 0, first, first + 10, &attempt),
+			 first + 3300);
+}
+
+static void test_jitter_is_later_and_the_same_for_siblings(void **state)
+{
+	int64_t least = INT64_MAX, most = 0;
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 1000; seed++) {
+		int64_t due = schedule_jittered_ms(330000, seed, 0);
+
+		assert_int_equal(due, schedule_jittered_ms(330000, seed, 0));
+		least = due < least ? due : least;
+		most = due > most ? due : most;
+	}
+	assert_in_range(least, 330000, 331000);
+	assert_in_range(most, 345000, 346500);
+	assert_int_equal(schedule_jittered_ms(5, 7, 9), 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_default),
 					    cmocka_unit_test(test_scale),
 					    cmocka_unit_test(test_healing),
+					    cmocka_unit_test(test_greylisters_that_are_known),
+					    cmocka_unit_test(
+						test_jitter_is_later_and_the_same_for_siblings),
 					    cmocka_unit_test(test_parse) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
