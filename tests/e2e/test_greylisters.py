@@ -219,3 +219,38 @@ def test_a_retry_from_a_foreign_lane_stays_greylisted(greylisters, work, stoppin
             assert let == (0 if part == 2 else len(mine)) and attempts == {3 if part == 2 else 2}, table
             assert {found[a]["rollcall_reason"] for a in mine} == {"mailbox_accepted"}
     show("\n  ".join(table))
+
+
+def test_what_a_greylister_wants_is_remembered(work, stopping, show):
+    """An operator who wants more patience than most: his first domain pays for it, his second does not."""
+    port = free_port("127.30.6.1")
+    policy = Postgrey(f"{work}/policy", 6)
+    stopping.append(policy)
+    policy.start()
+    domains = ["first.test", "second.test"]
+    postfix = Postfix(f"{work}/postfix", "127.30.6.1", port, domains, [f"{n}@{d}" for n in REAL for d in domains],
+                      host="mx.patience.test", policy=policy.port)
+    stopping.append(postfix)
+    postfix.start()
+    dns = Dns(work, {d: ("mx.patience.test", "127.30.6.1") for d in domains})
+    stopping.append(dns)
+    # at this scale: tries after 1.7, 3.5 and 10.5 s
+    fleet = fleet_for(work, dns.server, port, scale=200, schedule="330s,700s,2100s")
+    stopping.append(fleet)
+    fleet.start()
+    asked = {}
+    attempts = {}
+    for d in domains:
+        before = len(policy.asked())
+        found = verify(fleet, work, d, [f"{n}@{d}" for n in REAL[:40]])
+        assert {r["rollcall_reason"] for r in found.values()} == {"mailbox_accepted"}
+        attempts[d] = {int(r["rollcall_attempts"]) for r in found.values()}
+        asked[d] = sum(not passed for recipient, _, passed in policy.asked()[before:] if recipient in found)
+    cursor = fleet.database().cursor()
+    cursor.execute("SELECT mx_group, too_early_s, enough_s FROM greylist_window")
+    (group, too_early, enough), = cursor.fetchall()
+    show(f"{group}: {too_early} s are too early, {enough} s are enough; turned away {asked['first.test']} times at first, "
+         f"{asked['second.test']} times then; attempts {attempts}")
+    assert group == "patience.test" and 700 <= too_early < 1200 <= enough
+    assert attempts == {"first.test": {4}, "second.test": {2}}
+    assert asked == {"first.test": 120, "second.test": 40}

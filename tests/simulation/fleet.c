@@ -69,6 +69,7 @@ struct fleet {
 	struct row *rows;
 	struct domain *domains;
 	uint32_t domain_n;
+	struct window *windows; /* by operator */
 	struct event *heap;
 	uint32_t heap_n;
 	uint64_t shard_id, random;
@@ -144,13 +145,13 @@ static Rollcall__MxHost *mx_of(const struct fleet *f, uint32_t domain)
 	rollcall__mx_host__init(host);
 	host->preference = 10;
 	if (kind->mx)
-		snprintf(text, sizeof(text), "mx%u.%s", domain, kind->mx);
+		snprintf(text, sizeof(text), "mx%u.%s", servers_operator(domain), kind->mx);
 	else
-		snprintf(text, sizeof(text), "mx.d%u.test", domain);
+		snprintf(text, sizeof(text), "mx.operator%u.test", servers_operator(domain));
 	host->host = copy(text);
 	host->addresses = checked(malloc(sizeof(*host->addresses)));
-	snprintf(text, sizeof(text), "10.%u.%u.%u", domain >> 16 & 255, domain >> 8 & 255,
-		 domain & 255);
+	snprintf(text, sizeof(text), "10.%u.%u.%u", servers_operator(domain) >> 16 & 255,
+		 servers_operator(domain) >> 8 & 255, servers_operator(domain) & 255);
 	host->addresses[0] = copy(text);
 	host->n_addresses = 1;
 	return host;
@@ -269,6 +270,19 @@ static void settle(struct fleet *f, uint32_t d, uint32_t n, struct row *row,
 		f->last_ms = now_ms;
 }
 
+static void note_greylisting(struct window *window, const struct verdict_answer *a,
+			     int64_t waited_ms, int64_t now_ms)
+{
+	uint32_t wait_s = (uint32_t)(waited_ms / 1000);
+
+	if (a->failure != VERDICT_FAILURE_NONE)
+		return;
+	if (a->class.category == RC_CATEGORY_GREYLISTED)
+		window_refused(window, wait_s, now_ms + 1);
+	else if (a->class.fault == RC_FAULT_NONE || a->class.fault == RC_FAULT_RECIPIENT)
+		window_passed(window, wait_s, now_ms + 1);
+}
+
 static void judge_answer(struct fleet *f, uint32_t d, const struct rc_provider *provider,
 			 const Rollcall__Report *report, const struct evidence_domain *evidence,
 			 const Rollcall__Answer *answer, int64_t now_ms)
@@ -276,6 +290,7 @@ static void judge_answer(struct fleet *f, uint32_t d, const struct rc_provider *
 	struct domain *domain = &f->domains[d];
 	struct row *row;
 	struct verdict_input in = { .domain = VERDICT_DOMAIN_MX, .provider = provider };
+	struct window *window = &f->windows[servers_operator(d)];
 	struct verdict v;
 
 	if (answer->uid < 1 || answer->uid > domain->n)
@@ -295,6 +310,8 @@ static void judge_answer(struct fleet *f, uint32_t d, const struct rc_provider *
 	verdict_row(&in, NULL, &v);
 	if (row->attempt == 0 && row->tries == 0)
 		row->first_ms = now_ms;
+	else if (row->reason == RC_REASON_GREYLISTED && in.answer.stage == RC_STAGE_RCPT)
+		note_greylisting(window, &in.answer, now_ms - row->first_ms, now_ms);
 	if (v.final || v.attempt_spent) {
 		row->attempt++;
 		row->tries = (uint8_t)(row->tries + answer->connected);
@@ -304,8 +321,19 @@ static void judge_answer(struct fleet *f, uint32_t d, const struct rc_provider *
 		return;
 	}
 	domain->need_control = domain->need_control || v.need_control;
-	row->due_ms = schedule_due_ms(&f->schedule, v.wait, answer->attempt, v.not_before_s,
-				      row->first_ms, now_ms);
+	row->reason = (uint8_t)v.reason;
+	if (v.wait == VERDICT_WAIT_SCHEDULE && v.reason == RC_REASON_GREYLISTED) {
+		unsigned attempt;
+
+		row->due_ms =
+		    schedule_greylisted_ms(&f->schedule, window, answer->attempt, v.not_before_s,
+					   row->first_ms, now_ms, &attempt);
+		row->attempt = (uint8_t)attempt;
+	} else {
+		row->due_ms = schedule_due_ms(&f->schedule, v.wait, answer->attempt, v.not_before_s,
+					      row->first_ms, now_ms);
+	}
+	row->due_ms = schedule_jittered_ms(row->due_ms, d, now_ms);
 }
 
 static void learn(struct domain *domain, const struct evidence_domain *evidence, int64_t now_ms)
@@ -524,6 +552,7 @@ static void make_domains(struct fleet *f)
 
 	f->rows = checked(calloc(f->options.addresses, sizeof(*f->rows)));
 	f->domains = checked(calloc(f->options.addresses, sizeof(*f->domains)));
+	f->windows = checked(calloc(f->options.addresses, sizeof(*f->windows)));
 	while (rows < f->options.addresses) {
 		struct domain *domain = &f->domains[f->domain_n];
 		uint32_t n = 1 + (uint32_t)(next_random(f) % 40 * (next_random(f) % 40) / 40);
@@ -588,6 +617,7 @@ void fleet_free(struct fleet *f)
 	free(f->talk);
 	free(f->rows);
 	free(f->domains);
+	free(f->windows);
 	free(f->heap);
 	free(f);
 }

@@ -112,7 +112,7 @@ void servers_free(struct servers *s)
 
 const struct server_kind *servers_kind(const struct servers *s, uint32_t domain)
 {
-	unsigned at = (unsigned)(mix(s->seed, domain) % 100);
+	unsigned at = (unsigned)(mix(s->seed, servers_operator(domain)) % 100);
 
 	for (size_t i = 0; i < server_kind_count; i++) {
 		if (at < server_kinds[i].share)
@@ -242,8 +242,9 @@ bool conversation_open(struct conversation *c, struct servers *servers, uint32_t
 	c->let_in = c->over = false;
 	c->out_len = 0;
 	if (c->kind->way == IS_DOWN || c->kind->way == WANTS_RECONNECT) {
-		struct entry *e = entry_of(servers, mix(mix(servers->seed, domain),
-							c->kind->way == IS_DOWN ? 0 : network(c)));
+		struct entry *e =
+		    entry_of(servers, mix(mix(servers->seed, servers_operator(domain)),
+					  c->kind->way == IS_DOWN ? 0 : network(c)));
 
 		if (!e->first_ms)
 			e->first_ms = now_ms;
@@ -262,7 +263,7 @@ bool conversation_open(struct conversation *c, struct servers *servers, uint32_t
 static bool must_wait(struct conversation *c, uint64_t recipient, uint32_t *ret_left_s)
 {
 	const struct server_kind *k = c->kind;
-	uint64_t key = mix(mix(c->domain, network(c)), c->sender);
+	uint64_t key = mix(mix(servers_operator(c->domain), network(c)), c->sender);
 	struct entry *e;
 
 	if (k->helo)
@@ -295,8 +296,9 @@ static bool must_wait(struct conversation *c, uint64_t recipient, uint32_t *ret_
 
 static void hear_rcpt(struct conversation *c, const char *local, size_t len)
 {
-	uint64_t recipient = hash(local, len), identity = mix(mix(c->client, c->helo), c->sender);
-	struct entry *a = entry_of(c->servers, mix(mix(c->domain, recipient), 1));
+	uint64_t recipient = mix(c->domain, hash(local, len)),
+		 identity = mix(mix(c->client, c->helo), c->sender);
+	struct entry *a = entry_of(c->servers, mix(recipient, 1));
 	bool known = exists(c, local, len), wait = false;
 	uint32_t left_s = 0;
 
@@ -317,7 +319,8 @@ static void hear_rcpt(struct conversation *c, const char *local, size_t len)
 		wait = !c->let_in;
 		break;
 	case IS_BUSY: {
-		struct entry *e = entry_of(c->servers, mix(c->servers->seed, c->domain));
+		struct entry *e =
+		    entry_of(c->servers, mix(c->servers->seed, servers_operator(c->domain)));
 
 		if (!e->first_ms)
 			e->first_ms = c->now_ms;

@@ -1,5 +1,5 @@
 /*
- * server - the mail servers of the simulation: one for each domain, each with a way to make
+ * server - the mail servers of the simulation: one for every few domains, each with a way to make
  * strangers wait.
  *
  * No sockets and no clock: the fleet hands over what it sends, with the time, and gets what the
@@ -36,6 +36,12 @@ extern const size_t server_kind_count;
 
 struct servers *servers_new(uint64_t seed);
 void servers_free(struct servers *servers);
+/* Some domains share one mail server, its kind and its books: the number of the operator. */
+enum { SERVERS_DOMAINS = 8 };
+static inline uint32_t servers_operator(uint32_t domain)
+{
+	return domain / SERVERS_DOMAINS;
+}
 /* Which kind stands behind domain number `domain`. */
 const struct server_kind *servers_kind(const struct servers *servers, uint32_t domain);
 /* Writes the name of the `n`-th mailbox of a domain; returns its length. */
