@@ -215,7 +215,9 @@ static uint32_t share(uint32_t value, uint32_t lanes)
 	return value == 0 ? 0 : value / lanes ? value / lanes : 1;
 }
 
-static Rollcall__Budget *budget_of(struct leader *leader, const struct rc_provider *p)
+/* `greylists`: its servers are known to make strangers wait, and one session is as good as two. */
+static Rollcall__Budget *budget_of(struct leader *leader, const struct rc_provider *p,
+				   bool greylists)
 {
 	Rollcall__Budget *budget = rc_arena_alloc(leader->arena, sizeof(*budget));
 	uint32_t lanes = p->lanes ? p->lanes : 1;
@@ -227,7 +229,10 @@ static Rollcall__Budget *budget_of(struct leader *leader, const struct rc_provid
 	budget->recipients_per_session = p->recipients_per_session;
 	budget->rejections_per_session = p->rejections_per_session;
 	if (leader->context->config->pace) {
-		budget->connections = share(p->connections, lanes);
+		budget->connections =
+		    greylists && p == rc_providers_default(leader->context->providers)
+			? 1
+			: share(p->connections, lanes);
 		budget->recipients_per_minute = p->recipients_per_minute;
 		budget->connections_per_minute = share(p->connections_per_minute, lanes);
 	}
@@ -293,7 +298,7 @@ static bool outgoing_init(struct leader *leader, struct outgoing *out, const str
 	shard->control_local = (char *)(uintptr_t)db_get_text(r, row, SENT_CONTROL_LOCAL);
 	shard->control = *shard->control_local ? ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED
 					       : control_of(r, row, p);
-	shard->budget = budget_of(leader, p);
+	shard->budget = budget_of(leader, p, db_get_bool(r, row, SENT_GREYLISTS));
 	shard->ask_postmaster = true;
 	body = db_get_bytes(r, row, SENT_RESOLUTION, &len);
 	resolution = body ? rollcall__resolution__unpack(NULL, len, body) : NULL;

@@ -52,7 +52,8 @@ enum {
 	SENT_RESOLUTION,
 	SENT_CONTROL,
 	SENT_CONTROL_AGE_S,
-	SENT_CONTROL_LANE
+	SENT_CONTROL_LANE,
+	SENT_GREYLISTS /* its MX group was seen to */
 };
 enum rc_status shards_send(struct db *db, const struct rc_buf *ids, const struct rc_buf *epochs,
 			   struct db_result **ret_result, struct rc_error *err) RC_MUST_CHECK;
