@@ -301,9 +301,19 @@ static void walk(const struct rc_matcher *m, const char *text, size_t start, siz
 void rc_matcher_scan(const struct rc_matcher *m, const char *text, size_t len,
 		     struct rc_matches *ret)
 {
+	size_t i = 0;
+
 	memset(ret->seen, 0, (m->n + 63) / 64 * sizeof(*ret->seen));
 	ret->n = 0;
-	for (size_t i = 0; i < len; i++)
-		if (m->root[(uint8_t)text[i]] && rc_matcher_begins(text, i))
+	while (i < len) {
+		uint8_t c = (uint8_t)text[i];
+
+		if (m->root[c] && rc_matcher_begins(text, i))
 			walk(m, text, i, len, ret);
+		/* nothing begins within a word */
+		if (is_alnum(c))
+			while (i + 1 < len && is_alnum((uint8_t)text[i + 1]))
+				i++;
+		i++;
+	}
 }

@@ -198,15 +198,13 @@ static void index_conditions(struct rc_rules *rules)
 
 static bool index_sets(struct rc_rules *rules)
 {
-	for (size_t i = 1; i < rules->n_sets; i++) {
-		struct word_set *set = &rules->sets[i];
-
-		set->has = calloc(RC_MATCHER_WORDS / 64, sizeof(*set->has));
-		if (!set->has)
-			return false;
-		for (size_t w = 0; w < set->n; w++)
-			set->has[set->words[w] / 64] |= (uint64_t)1 << (set->words[w] % 64);
-	}
+	rules->word_sets = calloc(rc_matcher_words(rules->matcher) + 1, sizeof(*rules->word_sets));
+	if (!rules->word_sets)
+		return false;
+	for (size_t i = 1; i < rules->n_sets; i++)
+		for (size_t w = 0; w < rules->sets[i].n; w++)
+			rules->word_sets[rules->sets[i].words[w]][i / 64] |= (uint64_t)1
+									     << (i % 64);
 	return true;
 }
 
@@ -326,10 +324,9 @@ void rc_rules_free(struct rc_rules *rules)
 		return;
 	for (size_t i = 0; i < rules->n; i++)
 		rule_free(rules->rules[i]);
-	for (size_t i = 1; i < rules->n_sets; i++) {
+	for (size_t i = 1; i < rules->n_sets; i++)
 		free(rules->sets[i].words);
-		free(rules->sets[i].has);
-	}
+	free(rules->word_sets);
 	free(rules->rules);
 	rc_matcher_free(rules->matcher);
 	free(rules->word_first);

@@ -250,6 +250,21 @@ static void ascii(struct folding *f)
 	f->at++;
 }
 
+/* Letters of ASCII, most of every reply. */
+static void letters(struct folding *f)
+{
+	const uint8_t *p = f->at;
+	size_t room = f->used + 2 < f->max ? f->max - 2 - f->used : 0, n = 0;
+	char *out = f->out + f->used;
+
+	while (n < room && p + n < f->end && (uint8_t)((p[n] | 0x20) - 'a') < 26) {
+		out[n] = (char)(p[n] | 0x20);
+		n++;
+	}
+	f->used += n;
+	f->at += n;
+}
+
 size_t rc_reply_fold(const char *text, size_t len, const char *enhanced, char *out, size_t max)
 {
 	struct folding f = { .at = (const uint8_t *)text, .out = out, .max = max };
@@ -262,6 +277,8 @@ size_t rc_reply_fold(const char *text, size_t len, const char *enhanced, char *o
 		if (line_start && enhanced_len && (size_t)(f.end - f.at) > enhanced_len &&
 		    memcmp(f.at, enhanced, enhanced_len) == 0 && f.at[enhanced_len] <= ' ')
 			f.at += enhanced_len;
+		else
+			letters(&f);
 		line_start = f.at < f.end && *f.at == '\n';
 		if (f.at < f.end && *f.at >= 0x80)
 			beyond_ascii(&f);

@@ -286,6 +286,9 @@ static bool number_at(const char **at, const char *end, int64_t *ret)
 		*ret = digits_at(at, end);
 		return true;
 	}
+	/* most words begin like none of them */
+	if ((unsigned char)*stop < 0x80 && !strchr("acdefoqstuvz", *stop))
+		return false;
 	while (stop < end && *stop != ' ')
 		stop++;
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)

@@ -59,7 +59,6 @@ struct word_set {
 	uint16_t *words;
 	size_t n;
 	unsigned shortest; /* octets */
-	uint64_t *has;	   /* a bit for each word; made at the end */
 };
 
 struct rule {
@@ -98,6 +97,7 @@ struct rc_rules {
 	struct rc_matcher *matcher;
 	struct word_set sets[RULE_SETS_MAX]; /* the first is none */
 	size_t n_sets;
+	uint64_t (*word_sets)[RULE_SETS_MAX / 64]; /* [word]: a bit for each set that has it */
 	/* [word]: rules for which it is reason enough to look; a flat list with a beginning for
 	 * each word */
 	uint32_t *word_first;

@@ -17,6 +17,7 @@ struct looking {
 	const char *provider;
 	size_t len;
 	unsigned steps, words;
+	uint64_t sets[RULE_SETS_MAX / 64]; /* of which a word stands in the text */
 	uint64_t marked[RULES_MAX / 64 + 2];
 	struct rc_matches found;
 	char text[RC_REPLY_TEXT_MAX + 8];
@@ -24,21 +25,16 @@ struct looking {
 
 static bool piece_seen(const struct looking *l, const struct piece *piece)
 {
-	const struct word_set *set = &l->rules->sets[piece->set];
-
 	if (!piece->set)
 		return l->found.seen[piece->word / 64] >> (piece->word % 64) & 1;
-	for (size_t w = 0; w < (rc_matcher_words(l->rules->matcher) + 63) / 64; w++)
-		if (set->has[w] & l->found.seen[w])
-			return true;
-	return false;
+	return l->sets[piece->set / 64] >> (piece->set % 64) & 1;
 }
 
 static bool piece_is(const struct looking *l, const struct piece *piece, uint16_t word)
 {
 	if (!piece->set)
 		return piece->word == word;
-	return l->rules->sets[piece->set].has[word / 64] >> (word % 64) & 1;
+	return l->rules->word_sets[word][piece->set / 64] >> (piece->set % 64) & 1;
 }
 
 /* Whether the phrase goes on from piece `i`, which begins at octet `from` or so much later as its
@@ -171,12 +167,15 @@ static void mark(struct looking *l)
 	const uint64_t *stage = rules->by_stage + l->stage * rules->bit_words;
 	const uint64_t *code = rules->by_code + (l->code - 200) * rules->bit_words;
 
+	memset(l->sets, 0, sizeof(l->sets));
 	memcpy(l->marked, rules->base, rules->bit_words * sizeof(*l->marked));
 	for (uint32_t m = 0; m < l->found.n; m++) {
 		unsigned word = l->found.match[m].word;
 
 		if (!l->found.match[m].first)
 			continue;
+		for (size_t i = 0; i < RULE_SETS_MAX / 64; i++)
+			l->sets[i] |= rules->word_sets[word][i];
 		for (uint32_t i = rules->word_first[word]; i < rules->word_first[word + 1]; i++)
 			l->marked[rules->word_rules[i] / 64] |= (uint64_t)1
 								<< (rules->word_rules[i] % 64);
