@@ -8,15 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HASH_ROOM = 4 * RC_MATCHER_WORDS, FEW = 4 };
+enum { HASH_ROOM = 4 * RC_MATCHER_WORDS, FEW = 3 };
 
 /* Children stand side by side, in the order of their first octets. */
 struct node {
 	uint32_t label; /* where its octets stand, those of its parent left out */
 	uint32_t child; /* the first */
 	uint16_t label_len;
-	uint16_t children;
-	int32_t word; /* that ends with it, or -1 */
+	uint16_t children; /* at most 256 */
+	int32_t word;	   /* that ends with it, or -1 */
+	uint32_t row;	   /* which of rows tells its children apart; 0: they are few */
 };
 
 struct rc_matcher {
@@ -26,9 +27,10 @@ struct rc_matcher {
 	uint16_t *hash; /* word + 1, by its octets */
 	/* compiled */
 	struct node *nodes;
-	uint8_t *first;	    /* [node]: the first octet of its label */
-	char *labels;	    /* all of them */
-	uint32_t root[256]; /* the node that begins with the octet; 0: none */
+	uint8_t *first;	      /* [node]: the first octet of its label */
+	char *labels;	      /* all of them */
+	uint8_t (*rows)[256]; /* octet -> which child, from 1; 0: none */
+	uint32_t root[256];   /* the node that begins with the octet; 0: none */
 };
 
 struct rc_matcher *rc_matcher_new(void)
@@ -54,6 +56,7 @@ void rc_matcher_free(struct rc_matcher *m)
 	free(m->nodes);
 	free(m->first);
 	free(m->labels);
+	free(m->rows);
 	free(m);
 }
 
@@ -190,6 +193,29 @@ static void build(struct building *b)
 	}
 }
 
+static bool make_rows(struct rc_matcher *m, uint32_t nodes)
+{
+	uint32_t rows = 1;
+
+	for (uint32_t i = 1; i < nodes; i++)
+		rows += m->nodes[i].children > FEW;
+	m->rows = calloc(rows, sizeof(*m->rows));
+	if (!m->rows)
+		return false;
+	rows = 1;
+	for (uint32_t i = 1; i < nodes; i++) {
+		struct node *node = &m->nodes[i];
+
+		/* with all 256 octets they are looked through */
+		if (node->children <= FEW || node->children > 255)
+			continue;
+		node->row = rows++;
+		for (uint32_t c = 0; c < node->children; c++)
+			m->rows[node->row][m->first[node->child + c]] = (uint8_t)(c + 1);
+	}
+	return true;
+}
+
 bool rc_matcher_compile(struct rc_matcher *m)
 {
 	size_t octets = 1, room = 2 * m->n + 1; /* a node ends a word, or parts two */
@@ -209,7 +235,7 @@ bool rc_matcher_compile(struct rc_matcher *m)
 		sorted[i] = (struct entry){ m->words[i], m->lens[i], (uint32_t)i };
 	qsort(sorted, m->n, sizeof(*sorted), by_octets);
 	build(&b);
-	ok = true;
+	ok = make_rows(m, b.nodes);
 out:
 	free(sorted);
 	free(b.ranges);
@@ -261,16 +287,17 @@ static void report(unsigned word, size_t start, size_t end, struct rc_matches *r
 /* The child whose label begins with the octet; 0: none. */
 static uint32_t child_of(const struct rc_matcher *m, const struct node *node, uint8_t octet)
 {
-	const uint8_t *first = m->first + node->child, *found;
+	const uint8_t *first = m->first + node->child;
 
-	if (node->children <= FEW) {
-		for (uint32_t i = 0; i < node->children; i++)
-			if (first[i] == octet)
-				return node->child + i;
-		return 0;
+	if (node->row) {
+		uint8_t which = m->rows[node->row][octet];
+
+		return which ? node->child + which - 1 : 0;
 	}
-	found = memchr(first, octet, node->children);
-	return found ? (uint32_t)(found - m->first) : 0;
+	for (uint32_t i = 0; i < node->children; i++)
+		if (first[i] == octet)
+			return node->child + i;
+	return 0;
 }
 
 /* All words that begin at `start`. */

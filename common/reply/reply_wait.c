@@ -291,6 +291,10 @@ static bool number_at(const char **at, const char *end, int64_t *ret)
 		return false;
 	while (stop < end && *stop != ' ')
 		stop++;
+	/* nor is it one without a unit behind it, or within it ("unora") */
+	if (stop + 1 < end && (unsigned char)stop[1] < 0x80 && **at != 'u' &&
+	    !strchr("bdfghjmopstu", stop[1]))
+		return false;
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
 		if (numbers[i].len == stop - *at && numbers[i].word[0] == **at &&
 		    memcmp(numbers[i].word, *at, (size_t)(stop - *at)) == 0) {

@@ -16,7 +16,7 @@ struct looking {
 	int enhanced[3]; /* -1: none */
 	const char *provider;
 	size_t len;
-	unsigned steps, words;
+	unsigned steps;
 	uint64_t sets[RULE_SETS_MAX / 64]; /* of which a word stands in the text */
 	uint64_t marked[RULES_MAX / 64 + 2];
 	struct rc_matches found;
@@ -104,10 +104,20 @@ static bool enhanced_holds(const struct looking *l, const struct rule *r)
 	return false;
 }
 
+/* A blank stands before and behind each word. */
+static unsigned words_of(const struct looking *l)
+{
+	unsigned words = 0;
+
+	for (size_t i = 1; i < l->len; i++)
+		words += l->text[i] == ' ';
+	return words;
+}
+
 /* Stage and code hold already. */
 static bool rule_holds(struct looking *l, const struct rule *r)
 {
-	if (!enhanced_holds(l, r) || l->words < r->min_words)
+	if (!enhanced_holds(l, r) || (r->min_words && words_of(l) < r->min_words))
 		return false;
 	if (r->n_providers) {
 		bool ok = false;
@@ -199,10 +209,6 @@ static void look(struct looking *l, const struct rc_rules *rules, const struct r
 		len = RC_REPLY_TEXT_MAX;
 	l->len =
 	    rc_reply_fold(len ? reply->text : "", len, reply->enhanced, l->text, sizeof(l->text));
-	/* a blank stands before and behind each word */
-	l->words = 0;
-	for (size_t i = 1; i < l->len; i++)
-		l->words += l->text[i] == ' ';
 	l->enhanced[0] = l->enhanced[1] = l->enhanced[2] = -1;
 	if (!read_enhanced(reply->enhanced, l->enhanced))
 		find_enhanced(l);
