@@ -79,6 +79,16 @@ static const struct cli_command commands[] = {
 	  "Exit status 2 where the file was refused; rows that could not be read are told of, and the rest counts (exit status 0).\n"
 	  "What the figures mean: docs/scores.md.\n",
 	  cli_outcomes },
+	{ "regrade", "JOB [--apply]", "a job's verdicts under the current rules, from its evidence",
+	  "Shows what would change: counts and the first rows. Nothing is probed, and nothing written without --apply. The rules are the\n"
+	  "server's (--rules-dir, read anew at SIGHUP). What a row's evidence no longer decides stays as it is.\n"
+	  "  --apply           write it; each row then carries the version of the rules that gave its verdict (rollcall_rules)\n"
+	  "  --json            the server's answer\n" CLIENT_HELP,
+	  cli_regrade },
+	{ "domains", "show DOMAIN", "what is known of a mail domain",
+	  "Since when, its mail servers and provider, what the random control answered, when it last accepted anybody.\n"
+	  "  --json            as JSON\n" CLIENT_HELP,
+	  cli_domains },
 };
 
 void cli_usage(const struct cli_command *command)

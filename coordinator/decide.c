@@ -145,7 +145,7 @@ static uint8_t *packed(const Rollcall__Resolution *resolution, size_t *ret_len)
 	return out;
 }
 
-static bool forbidden(const struct context *context, const char *domain,
+bool decide_forbidden(const struct context *context, const char *domain,
 		      const Rollcall__Resolution *r)
 {
 	if (lists_do_not_probe(context->lists, domain, NULL, NULL))
@@ -318,7 +318,7 @@ enum rc_status decide_resolution(const struct decide *d, const struct decide_dom
 	in.attempt = write.attempts;
 	in.attempts_max = schedule_attempts(&d->context->schedule);
 	in.disposable = lists_is_disposable(d->context->lists, domain->domain);
-	in.do_not_probe = servers && forbidden(d->context, domain->domain, resolution);
+	in.do_not_probe = servers && decide_forbidden(d->context, domain->domain, resolution);
 	if (servers && !in.do_not_probe && !in.disposable) {
 		status = probe(d, domain, resolution, &write, err);
 		goto out;

@@ -56,6 +56,10 @@ enum rc_reason decide_cause(enum rc_reason deferred_for);
 void decide_lists(const struct context *context, const char *domain, const char *local, size_t len,
 		  struct verdict_input *in);
 
+/* The domain, one of its mail servers or one of their addresses is not to be probed. */
+bool decide_forbidden(const struct context *context, const char *domain,
+		      const Rollcall__Resolution *resolution);
+
 /* Gives every row of the range that has no result (with `undeferred`: and no line in deferred) the
  * final verdict that `in` leads to, or `reason` where that is none. With reason DEADLINE deferred
  * rows get their own cause. */

@@ -25,6 +25,7 @@
 #include "coordinator/http/http_server.h"
 #include "coordinator/leader.h"
 #include "coordinator/planner.h"
+#include "coordinator/regrade.h"
 #include "coordinator/sink.h"
 #include "coordinator/store/db.h"
 #include "coordinator/store/keys.h"
@@ -271,6 +272,18 @@ static void on_rules_give_back(void *ctx, const void *held)
 	shelf_give_back(((struct context *)ctx)->shelf, held);
 }
 
+static enum rc_status on_regrade(void *ctx, struct db *db, int64_t job, const char *table_set,
+				 bool apply, struct regrade_summary *ret, struct rc_error *err)
+{
+	struct context own;
+	enum rc_status status;
+
+	context_copy(&own, ctx);
+	status = regrade_job(&own, db, job, table_set, apply, ret, err);
+	context_done(&own);
+	return status;
+}
+
 /* PostgreSQL has everything that counts: what hangs on a broker that is gone need not end in order.
  */
 static void *give_up(void *exit_status)
@@ -319,7 +332,8 @@ static int serve(const struct config *config)
 							   .changed = on_changed,
 							   .piece = on_piece,
 							   .outcome = on_outcome,
-							   .score = on_score };
+							   .score = on_score,
+							   .regrade = on_regrade };
 
 		status = prepare_database(&context, &err);
 		if (status == RC_OK)

@@ -58,8 +58,8 @@ struct request {
 	struct api *api;
 	struct MHD_Connection *connection;
 	const struct route *route;
-	char id[64]; /* {id} */
-	int64_t n;   /* {n} */
+	char id[256]; /* {id} */
+	int64_t n;    /* {n} */
 	struct key key;
 	struct db *db; /* while the request is at work; NULL where the route needs none */
 	struct rc_buf body;
@@ -128,6 +128,8 @@ void list_upload_free(struct list_upload *upload); /* takes NULL */
 void call_verify(struct request *r);		   /* api_rows.c */
 void call_row(struct request *r);
 void call_results(struct request *r);	     /* api_results.c */
+void call_regrade(struct request *r);	     /* api_regrade.c */
+void call_domain(struct request *r);	     /* api_domains.c */
 void call_outcomes_begin(struct request *r); /* api_outcomes.c */
 void call_outcomes_data(struct request *r, const char *data, size_t len);
 void call_outcomes(struct request *r);

@@ -20,14 +20,16 @@ struct http_server;
 
 enum { HTTP_ADDRESS_MAX = 80, HTTP_LACKS_MAX = 512 };
 
+struct db;
 struct rc_rules;
+struct regrade_summary;
 
 struct http_server_params {
 	const char *
 	    listen; /* "127.0.0.1:8025", "[::1]:0", ":8025" (all addresses); port 0: any free one */
-	const char *database;	      /* libpq's conninfo */
-	int64_t max_upload;	      /* octets of an unpacked list; 0: 10 GiB */
-	int64_t deadline_ms;	      /* of a job that names none; 0: 72 h */
+	const char *database; /* libpq's conninfo */
+	int64_t max_upload;   /* octets of an unpacked list; 0: 10 GiB */
+	int64_t deadline_ms;  /* of a job that names none; 0: 72 h */
 	/* What the rest of the coordinator is told and asked, from any thread; each may be NULL. */
 	void *ctx;
 	void (*uploaded)(void *ctx); /* a list is in the database: there is something to plan */
@@ -44,6 +46,9 @@ struct http_server_params {
 				     const char *diagnostic, size_t len);
 	struct score (*score)(void *ctx, const struct posteriors *measured, enum rc_reason reason,
 			      const char *provider, enum score_evidence evidence);
+	/* Gives a job's verdicts anew under the current rules (coordinator/regrade.h). */
+	enum rc_status (*regrade)(void *ctx, struct db *db, int64_t job, const char *table_set,
+				  bool apply, struct regrade_summary *ret, struct rc_error *err);
 };
 
 /* RC_INVALID: `listen` is no address; RC_CONFLICT: the port is taken; the sentence names it and
