@@ -189,18 +189,16 @@ static void count(struct probe *p, const struct rc_classification *c, const Roll
 }
 
 /* RFC 3207, 4: 530, or words of TLS, to a command that may be given again once TLS is there. */
-static bool note_demand(struct probe *p, Rollcall__Stage stage, const Rollcall__Reply *reply)
+static bool note_demand(struct probe *p, Rollcall__Stage stage, const Rollcall__Reply *reply,
+			const struct rc_classification *c)
 {
-	struct rc_classification class;
-
+	if (reply->code < 400 || (reply->code != 530 && !c->names_tls))
+		return false;
 	if (p->session.tls || p->session.tls_must || p->clear_run >= PROBE_STARVE_RUN ||
 	    stage < ROLLCALL__STAGE__STAGE_EHLO ||
 	    (stage > ROLLCALL__STAGE__STAGE_EHLO && !p->session.starttls) ||
 	    (p->config->starttls != PROBE_STARTTLS_REQUIRED &&
 	     p->config->starttls != PROBE_STARTTLS_OFFERED))
-		return false;
-	probe_answer_classify(p, stage, reply, &class);
-	if (reply->code != 530 && !class.names_tls)
 		return false;
 	p->tls_asked = true;
 	mx_plan_at(&p->plan)->tls_demanded = true;
@@ -210,6 +208,17 @@ static bool note_demand(struct probe *p, Rollcall__Stage stage, const Rollcall__
 static bool is_yes(const struct rc_classification *c)
 {
 	return c->category == RC_CATEGORY_ACCEPTED || c->category == RC_CATEGORY_FORWARDED;
+}
+
+/* Of EHLO or MAIL. After a 421 there is nothing to be had in this session. */
+static void hear_refusal(struct probe *p, Rollcall__Stage stage, const Rollcall__Reply *reply)
+{
+	struct rc_classification class;
+
+	if (reply->code < 400 || reply->code == 421)
+		return;
+	probe_answer_classify(p, stage, reply, &class);
+	note_demand(p, stage, reply, &class);
 }
 
 /* The closing control's word: it renews the trust, or takes it from all that was accepted since. */
@@ -238,12 +247,12 @@ static void take_control(struct probe *p, struct probe_control *c, Rollcall__Rep
 {
 	struct rc_classification class;
 
-	if (reply->code >= 400 && note_demand(p, ROLLCALL__STAGE__STAGE_RCPT, reply)) {
+	probe_answer_classify(p, ROLLCALL__STAGE__STAGE_RCPT, reply, &class);
+	if (note_demand(p, ROLLCALL__STAGE__STAGE_RCPT, reply, &class)) {
 		c->state = CONTROL_WANTED;
 		p->enough = true;
 		return;
 	}
-	probe_answer_classify(p, ROLLCALL__STAGE__STAGE_RCPT, reply, &class);
 	if (make_smaller(p, &class, &c->smaller)) {
 		c->state = CONTROL_WANTED;
 		return;
@@ -287,12 +296,12 @@ static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *
 
 	if (r->state != RCPT_OFFERED)
 		return;
-	if (reply->code >= 400 && note_demand(p, ROLLCALL__STAGE__STAGE_RCPT, reply)) {
+	probe_answer_classify(p, ROLLCALL__STAGE__STAGE_RCPT, reply, &class);
+	if (note_demand(p, ROLLCALL__STAGE__STAGE_RCPT, reply, &class)) {
 		/* It will be asked again, sealed. */
 		p->enough = true;
 		return;
 	}
-	probe_answer_classify(p, ROLLCALL__STAGE__STAGE_RCPT, reply, &class);
 	if (make_smaller(p, &class, &r->smaller)) {
 		rcpt_set_state(p, r, RCPT_PENDING, now_ms);
 		return;
@@ -454,12 +463,11 @@ void probe_answer_reply(struct probe *p, uint64_t now_ms)
 		p->why_reply = reply;
 		p->why_failure = ROLLCALL__FAILURE__FAILURE_NONE;
 		p->why_talk = p->talk;
-		if (reply->code != 421)
-			note_demand(p, s->replied, reply);
+		hear_refusal(p, s->replied, reply);
 		return;
 	}
-	if (s->replied == ROLLCALL__STAGE__STAGE_EHLO && reply->code / 100 == 5)
-		note_demand(p, s->replied, reply);
+	if (s->replied == ROLLCALL__STAGE__STAGE_EHLO)
+		hear_refusal(p, s->replied, reply);
 	if (s->replied != ROLLCALL__STAGE__STAGE_RCPT || s->said_421) {
 		if (s->said_421) {
 			p->why_stage = s->replied;
