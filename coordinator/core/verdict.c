@@ -255,7 +255,10 @@ static void by_routing_refusal(const struct verdict_input *in, const struct scor
 	bool domain_refused = in->postmaster == VERDICT_POSTMASTER_REFUSED &&
 			      in->postmaster_alike && !in->domain_accepted;
 
-	if (rc_reason_status(reason) == RC_RESULT_INVALID)
+	if (in->answer.code == 530)
+		/* whatever else it may mean: who logs in may get another answer (RFC 4954, 6) */
+		retry(in, scores, RC_REASON_AUTH_REQUIRED, v);
+	else if (rc_reason_status(reason) == RC_RESULT_INVALID)
 		finish(in, scores, reason,
 		       v); /* 521, 556: the server speaks for itself (RFC 7504) */
 	else if (!domain_refused && in->postmaster == VERDICT_POSTMASTER_UNDECIDED)

@@ -9,7 +9,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
-enum { ROLES = 10 };
+enum { ROLES = 10, EVERY_FIXED_MOST = 100 };
 
 /* Who runs the mail of most people, each under the names that he really has; the rest small
  * domains. */
@@ -46,6 +46,7 @@ enum rc_status mw_mix_named(const char *name, struct mw_mix *ret_mix, struct rc_
 			continue;
 		*ret_mix =
 		    (struct mw_mix){ .exact = mixes[i].exact, .duplicates = mixes[i].duplicates };
+		ret_mix->fixed_most = mixes[i].every ? EVERY_FIXED_MOST : 0;
 		for (int b = MW_HONEST + 1; b < MW_BEHAVIOURS; b++)
 			ret_mix->permille[b] =
 			    mixes[i].shares ? mw_behaviours[b].demo_permille : mixes[i].every;
@@ -85,7 +86,12 @@ enum rc_status mw_mix_share(struct mw_mix *mix, const char *shares, struct rc_er
 
 static uint32_t share_of(const struct mw_mix *mix, int behaviour, uint32_t rows)
 {
-	return (uint32_t)(((uint64_t)mix->permille[behaviour] * rows + 999) / 1000);
+	uint32_t share = (uint32_t)(((uint64_t)mix->permille[behaviour] * rows + 999) / 1000);
+
+	/* A provider with one domain does not grow with the list: its limits do not. */
+	return mix->fixed_most && mw_behaviours[behaviour].domains && share > mix->fixed_most
+		   ? mix->fixed_most
+		   : share;
 }
 
 static uint32_t least(uint32_t a, uint32_t b)

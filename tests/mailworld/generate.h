@@ -15,10 +15,11 @@
 struct mw_mix {
 	uint16_t permille[MW_BEHAVIOURS]; /* of the rows; MW_HONEST takes the rest */
 	uint16_t duplicates; /* permille of rows that repeat another in other capitals */
+	uint16_t fixed_most; /* rows of a behaviour whose domains are given; 0: any number */
 	bool exact;	     /* exactly as many domains and MX addresses as asked for */
 };
 
-/* "demo", "bench", "honest". RC_NOT_FOUND names those. */
+/* "demo", "every", "providers", "bench", "honest". RC_NOT_FOUND names those. */
 enum rc_status mw_mix_named(const char *name, struct mw_mix *ret_mix,
 			    struct rc_error *err) RC_MUST_CHECK;
 /* Changes shares: "ip_blocked=0,first_mx_421=3" (percent, with at most one decimal). */

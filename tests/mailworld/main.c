@@ -27,7 +27,8 @@ static const struct rc_option options[] = {
 	{ "world", RC_OPTION_STRING, FIELD(world), 0, 0, NULL, "file", false, false,
 	  "A world that a person wrote." },
 	{ "mix", RC_OPTION_STRING, FIELD(mix), 0, 0, NULL, "name", false, false,
-	  "The world to generate: demo, bench or honest; demo when there is no --world." },
+	  "The world to generate: demo, every, providers, bench or honest; demo when there is no "
+	  "--world." },
 	{ "share", RC_OPTION_STRING, FIELD(share), 0, 0, "", NULL, false, false,
 	  "Changes of the mix: BEHAVIOUR=PERCENT,..." },
 	{ "seed", RC_OPTION_INT, FIELD(seed), 0, 9e15, "1", NULL, false, false,

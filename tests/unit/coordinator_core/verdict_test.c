@@ -345,6 +345,11 @@ static void test_routing(void **state)
 	is_final(WITH(in, r->refusal_confirmed = true), RC_REASON_MX_REFUSES_DOMAIN);
 	is_final(WITH(in, r->refusal_confirmed = true; r->domain_accepted = true),
 		 RC_REASON_POLICY_REJECTED);
+	/* 530 asks for a log-in, even where it is said of other domains: never the domain's end */
+	in = WITH(row("530 SMTP authentication is required"),
+		  r->postmaster = VERDICT_POSTMASTER_REFUSED;
+		  r->postmaster_alike = true; r->refusal_confirmed = true);
+	is_retried(in, RC_REASON_AUTH_REQUIRED);
 }
 
 static void test_suspect(void **state)
