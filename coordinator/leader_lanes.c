@@ -160,6 +160,13 @@ static enum rc_status decide_offer(struct leader *leader, const Rollcall__Hello 
 		grant->refused = rc_arena_strdup(leader->arena, why);
 		rc_log(RC_LOG_DEBUG, "lane_refused", "lane=%s worker=%s why=\"%s\"",
 		       offer.identity.name, offer.worker, why);
+		/* It has worked under this epoch, though it cannot go on: when it can, it gets a new one, and
+		 * does not read again what it has done. */
+		if (lane->lease.exists && !lane->lease.confirmed && offer.epoch == lane->lease.epoch &&
+		    strcmp(lane->lease.worker, offer.worker) == 0) {
+			lane->lease.confirmed = true;
+			return lease_store(leader->db, lane, err);
+		}
 		return RC_OK;
 	case LANE_HAND_BACK:
 		lane->lease.returned = true;

@@ -114,7 +114,7 @@ enum fault {
 /* The steps of a conversation at which a server can fail. */
 enum step { GREETING = 1, EHLO, MAIL, RCPT, QUIT, STEPS };
 
-enum { RECIPIENTS = 4, PEERS_MAX = 600, SHARDS_MAX = 600, TICK_MS = 5 };
+enum { RECIPIENTS = 4, PEERS_MAX = 600, SHARDS_MAX = 600, TICK_MS = 5, LIMIT_MS = 1500 };
 
 struct peer {
 	uv_poll_t poll;
@@ -277,7 +277,8 @@ static void on_tick(uv_timer_t *tick)
 
 static void on_deadline(uv_timer_t *timer)
 {
-	fail_msg("a shard did not end within the time: %zu have", ((struct world *)timer->data)->ended);
+	fail_msg("a shard did not end within the time: %zu have",
+		 ((struct world *)timer->data)->ended);
 }
 
 /* ---- the engine's owner */
@@ -334,7 +335,7 @@ static int world_start(void **state)
 	uv_timer_init(&world->loop, &world->deadline);
 	uv_timer_init(&world->loop, &world->tick);
 	world->tick.data = world->deadline.data = world;
-	uv_timer_start(&world->deadline, on_deadline, 40000, 0);
+	uv_timer_start(&world->deadline, on_deadline, 50000, 0);
 	uv_timer_start(&world->tick, on_tick, TICK_MS, TICK_MS);
 	world->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	assert_int_equal(bind(world->listener, (struct sockaddr *)&address, len), 0);
@@ -365,11 +366,11 @@ static int world_start(void **state)
 			   .allow = &world->allow,
 			   .time_scale = 1000,
 			   .port = ntohs(address.sin_port),
-			   .limits = { .connect_ms = 1000,
-				       .greeting_ms = 400,
-				       .ehlo_ms = 400,
-				       .mail_ms = 400,
-				       .rcpt_ms = 400,
+			   .limits = { .connect_ms = 5000,
+				       .greeting_ms = LIMIT_MS,
+				       .ehlo_ms = LIMIT_MS,
+				       .mail_ms = LIMIT_MS,
+				       .rcpt_ms = LIMIT_MS,
 				       .quit_ms = 100 } },
 		.worker = "test",
 		.sessions_max = 1000,
