@@ -34,6 +34,7 @@ int cli_verify(const struct cli_command *command, int argc, char **argv);
 int cli_check(const struct cli_command *command, int argc, char **argv);
 int cli_explain(const struct cli_command *command, int argc, char **argv);
 int cli_jobs(const struct cli_command *command, int argc, char **argv);
+int cli_suppress(const struct cli_command *command, int argc, char **argv);
 int cli_outcomes(const struct cli_command *command, int argc, char **argv);
 int cli_regrade(const struct cli_command *command, int argc, char **argv);
 int cli_domains(const struct cli_command *command, int argc, char **argv);

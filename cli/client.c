@@ -399,11 +399,16 @@ enum rc_status client_call(struct client *client, const char *method, const char
 {
 	struct transfer transfer = { .client = client };
 	char *text = NULL;
+	long http = 0;
 	rc_buf_init(&transfer.answer, ANSWER_MAX);
 	if (body && !(text = json_dumps(body, JSON_COMPACT)))
 		return rc_error_set(err, RC_INVALID, "what was typed is not UTF-8");
-	enum rc_status status = transfer_run(&transfer, method, path, text ? "application/json" : NULL, text, -1, ret_http, err);
-	if (status == RC_OK)
+	enum rc_status status = transfer_run(&transfer, method, path, text ? "application/json" : NULL, text, -1, &http, err);
+	if (ret_http)
+		*ret_http = http;
+	if (status == RC_OK && http == 204)
+		*ret_json = json_null(); /* it is done, and there is nothing to say */
+	else if (status == RC_OK)
 		status = answer_parse(&transfer, ret_json, err);
 	free(text);
 	rc_buf_done(&transfer.answer);

@@ -35,7 +35,8 @@ static const struct cli_command commands[] = {
 	  "  -o, --output OUT  write the results there when all are in (else to standard output)\n"
 	  "  --column C        the column of the addresses, by name\n"
 	  "  --status S        only rows of this status, or several: valid,catch_all\n"
-	  "  --json            results as NDJSON instead of CSV\n" CLIENT_HELP
+	  "  --json            results as NDJSON instead of CSV\n"
+	  "  --suppress-invalid   add the mailboxes that are refused to the list of `rollcall suppress`\n" CLIENT_HELP
 	  "Exit status: 0 every row has its result, 1 failed or cancelled, 2 usage or refused input, 3 no server or key,\n"
 	  "4 no lane fit to probe, 130 Ctrl-C (the job goes on; how to come back to it is printed).\n",
 	  cli_verify },
@@ -66,6 +67,18 @@ static const struct cli_command commands[] = {
 	  "  --status S        only rows of this status, or several: valid,catch_all\n"
 	  "  --format F        csv (default) or ndjson;  --json: ndjson, and list and show as JSON\n" CLIENT_HELP,
 	  cli_jobs },
+	{ "suppress", "add FILE|ENTRY... | list | remove ENTRY...", "whom never to mail",
+	  "  add FILE          addresses and domains, one a line, or CSV or NDJSON, plain or gzip or zstd; - is standard input\n"
+	  "  add ENTRY...      addresses (ann@example.org) and whole domains (example.org)\n"
+	  "  list              what is there, newest first, and where it comes from\n"
+	  "  remove ENTRY...   takes them off\n"
+	  "  --client C        of one of your customers only (else: for all)\n"
+	  "  --column C        the column of the addresses, by name or number\n"
+	  "  --domain D        list only what belongs to this domain\n"
+	  "  --json            as JSON\n" CLIENT_HELP
+	  "Rows of later lists that stand here are `suppressed`, and nobody is asked. Exit status 2: some rows were no address and no\n"
+	  "domain; the rest was added.\n",
+	  cli_suppress },
 	{ "outcomes", "import FILE [--format F] | list | show ID | accuracy", "what became of your mailings, and how the scores hold",
 	  "  import FILE       bounces and deliveries of a campaign, plain or gzip or zstd; - is standard input. A CSV with the columns\n"
 	  "                    address and outcome, perhaps time and diagnostic; or the export of a mail provider, known by its columns\n"

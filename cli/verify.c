@@ -61,8 +61,8 @@ static void on_sent(void *arg, int64_t sent)
 }
 
 /* POST /v1/jobs; *ret_id is the new job's, to be free()d. */
-static enum rc_status list_send(struct client *client, const char *path, FILE *file, const char *column, char **ret_id,
-				struct rc_error *err)
+static enum rc_status list_send(struct client *client, const char *path, FILE *file, const char *column, bool suppress_invalid,
+				char **ret_id, struct rc_error *err)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = strcmp(path, "-") == 0 ? "stdin" : slash ? slash + 1 : path;
@@ -79,7 +79,8 @@ static enum rc_status list_send(struct client *client, const char *path, FILE *f
 	char *escaped_name = curl_easy_escape(client->curl, name, 0);
 	char *escaped_column = column ? curl_easy_escape(client->curl, column, 0) : NULL;
 	if (!escaped_name || (column && !escaped_column) ||
-	    asprintf(&query, "/v1/jobs?name=%s%s%s", escaped_name, column ? "&column=" : "", column ? escaped_column : "") < 0) {
+	    asprintf(&query, "/v1/jobs?name=%s%s%s%s", escaped_name, column ? "&column=" : "", column ? escaped_column : "",
+		     suppress_invalid ? "&suppress_invalid=true" : "") < 0) {
 		query = NULL;
 		rc_error_set(err, RC_NO_MEMORY, "out of memory");
 		goto out;
@@ -125,7 +126,8 @@ int cli_verify(const struct cli_command *command, int argc, char **argv)
 	static const struct option options[] = { { "output", required_argument, NULL, 'o' }, { "column", required_argument, NULL, 'c' },
 						 { "status", required_argument, NULL, 's' }, { "json", no_argument, NULL, 'j' },
 						 { "url", required_argument, NULL, 'u' },    { "data", required_argument, NULL, 'd' },
-						 { NULL, 0, NULL, 0 } };
+						 { "suppress-invalid", no_argument, NULL, 'x' }, { NULL, 0, NULL, 0 } };
+	bool suppress_invalid = false;
 	struct job_output output = { NULL, NULL, false };
 	const char *column = NULL, *url = NULL, *data = NULL;
 	struct client client;
@@ -146,6 +148,9 @@ int cli_verify(const struct cli_command *command, int argc, char **argv)
 			break;
 		case 'j':
 			output.ndjson = true;
+			break;
+		case 'x':
+			suppress_invalid = true;
 			break;
 		case 'u':
 			url = optarg;
@@ -198,7 +203,7 @@ int cli_verify(const struct cli_command *command, int argc, char **argv)
 	cli_catch_interrupt();
 	char *id = NULL;
 	int exit_status;
-	enum rc_status status = list_send(&client, path, file, column, &id, &err);
+	enum rc_status status = list_send(&client, path, file, column, suppress_invalid, &id, &err);
 	if (!standard_input)
 		fclose(file);
 	if (status != RC_OK && cli_interrupted()) {

@@ -104,6 +104,12 @@ const struct rc_option config_table[] = {
 	  .unit = "folder",
 	  .help =
 	      "Where replies, providers, scores and the lists are; default: data/ as installed." },
+	{ .name = "spam-traps",
+	  .type = RC_OPTION_STRING,
+	  AT(spam_traps),
+	  .unit = "file",
+	  .help = "Your own spam traps: an address, a domain or sha256:HEX a line; default: "
+		  "spam-traps in rules-dir." },
 	{ .name = "#Log" },
 	{ .name = "log-level",
 	  .type = RC_OPTION_STRING,

@@ -24,7 +24,8 @@ struct config {
 	bool pace;
 	bool harvest_guard;
 	int64_t history_keep_ms;
-	const char *rules_dir; /* NULL: beside the program */
+	const char *rules_dir;	/* NULL: beside the program */
+	const char *spam_traps; /* NULL: spam-traps in there */
 	const char *key_file;
 	const char *url_file;
 	int64_t lane_partitions;

@@ -23,6 +23,7 @@ struct context {
 	const struct rc_providers *providers;
 	const struct scores *scores;
 	const struct lists *lists;
+	const struct traps *traps;
 	struct schedule schedule;
 	struct bell *planner_bell; /* a list was uploaded */
 	struct bell *leader_bell;  /* there is something to send, or a job changed */
@@ -41,6 +42,7 @@ static inline void context_renew(struct context *own)
 	own->providers = own->data->providers;
 	own->scores = own->data->scores;
 	own->lists = own->data->lists;
+	own->traps = own->data->traps;
 }
 
 /* A copy for a thread; context_done() when it ends. */

@@ -14,13 +14,15 @@ static void data_set_free(struct data_set *set)
 	if (!set)
 		return;
 	lists_free(set->lists);
+	traps_free(set->traps);
 	scores_free(set->scores);
 	rc_providers_free(set->providers);
 	rc_rules_free(set->rules);
 	free(set);
 }
 
-enum rc_status data_set_load(const char *dir, struct data_set **ret_set, struct rc_error *err)
+enum rc_status data_set_load(const char *dir, const char *traps, struct data_set **ret_set,
+			     struct rc_error *err)
 {
 	struct data_set *set = calloc(1, sizeof(*set));
 	enum rc_status status;
@@ -36,6 +38,8 @@ enum rc_status data_set_load(const char *dir, struct data_set **ret_set, struct 
 		status = scores_load(dir, set->providers, &set->scores, err);
 	if (status == RC_OK)
 		status = lists_load(dir, &set->lists, err);
+	if (status == RC_OK)
+		status = traps_load(traps ? traps : dir, &set->traps, err);
 	if (status != RC_OK) {
 		data_set_free(set);
 		return status;
@@ -52,6 +56,7 @@ struct shelf *shelf_new(struct data_set *set)
 		return NULL;
 	pthread_mutex_init(&shelf->lock, NULL);
 	shelf->newest = set;
+	set->serial = 1;
 	return shelf;
 }
 
@@ -70,6 +75,7 @@ void shelf_put(struct shelf *shelf, struct data_set *set)
 
 	pthread_mutex_lock(&shelf->lock);
 	old = shelf->newest;
+	set->serial = old->serial + 1;
 	shelf->newest = set;
 	if (old->users > 0)
 		old = NULL;

@@ -16,17 +16,21 @@
 #include "common/reply/reply_rules.h"
 #include "coordinator/core/lists.h"
 #include "coordinator/core/scores.h"
+#include "coordinator/core/traps.h"
 
 struct data_set {
 	struct rc_rules *rules;
 	struct rc_providers *providers;
 	struct scores *scores;
 	struct lists *lists;
-	unsigned users; /* private: the shelf's lock guards it */
+	struct traps *traps;
+	unsigned long serial; /* another set, another number; the shelf gives it */
+	unsigned users;	      /* private: the shelf's lock guards it */
 };
 
-/* Reads the folder. On failure *ret_set is untouched and `err` names file, line and reason. */
-enum rc_status data_set_load(const char *dir, struct data_set **ret_set,
+/* Reads the folder; `traps`: the file of spam traps, NULL where it is in there too. On failure
+ * *ret_set is untouched and `err` names file, line and reason. */
+enum rc_status data_set_load(const char *dir, const char *traps, struct data_set **ret_set,
 			     struct rc_error *err) RC_MUST_CHECK;
 
 struct shelf;

@@ -1,6 +1,7 @@
 /* See decide.h. */
 #include "coordinator/decide.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,15 @@ void decide_lists(const struct context *context, const char *domain, const char 
 		in->do_not_probe = true;
 }
 
+const char *decide_meant(const char *meant, const char *local, size_t len,
+			 char room[DECIDE_MEANT_MAX])
+{
+	if (!meant || len + strlen(meant) + 2 > DECIDE_MEANT_MAX)
+		return NULL;
+	snprintf(room, DECIDE_MEANT_MAX, "%.*s@%s", (int)len, local, meant);
+	return room;
+}
+
 static enum rc_status relieve(const struct decide *d, struct rc_error *err)
 {
 	if (writes_rows(d->writes) < WRITES_AT_ONCE)
@@ -59,12 +69,13 @@ static int64_t closed(int64_t basis)
 }
 
 static void one_row(const struct decide *d, const char *table_set, int64_t job, const char *domain,
-		    const struct db_result *r, int i, const struct verdict_input *template,
-		    enum rc_reason reason, const char *mx)
+		    const char *meant, const struct db_result *r, int i,
+		    const struct verdict_input *template, enum rc_reason reason, const char *mx)
 {
 	struct verdict_input in = *template;
 	bool deferred = !db_is_null(r, i, ITEM_REASON);
 	enum rc_reason its = reason;
+	char meant_room[DECIDE_MEANT_MAX];
 	struct verdict v;
 
 	decide_lists(d->context, domain, db_get_text(r, i, ITEM_LOCAL),
@@ -86,6 +97,8 @@ static void one_row(const struct decide *d, const char *table_set, int64_t job, 
 		.mx = deferred ? db_get_text(r, i, ITEM_MX) : mx,
 		.attempts = deferred ? (unsigned)db_get_int(r, i, ITEM_TRIES) : 0,
 		.lane = deferred ? db_get_int(r, i, ITEM_LANE) : -1,
+		.did_you_mean = decide_meant(meant, db_get_text(r, i, ITEM_LOCAL),
+					     db_get_len(r, i, ITEM_LOCAL), meant_room),
 		.rule = v.rule,
 		.checked_at_ms = d->now_ms,
 		.shard = deferred ? (uint64_t)db_get_int(r, i, ITEM_SHARD) : 0,
@@ -106,6 +119,7 @@ enum rc_status decide_rows(const struct decide *d, const char *table_set, int64_
 			   const struct verdict_input *in, enum rc_reason reason, const char *mx,
 			   struct rc_error *err)
 {
+	const char *meant = lists_did_you_mean(d->context->lists, domain);
 	struct verdict_input known = *in;
 	enum rc_status status =
 	    measured_of_job(d->measured, d->db, job, d->now_ms, &known.measured, err);
@@ -120,7 +134,7 @@ enum rc_status decide_rows(const struct decide *d, const char *table_set, int64_
 			return status;
 		rows = db_rows(r);
 		for (int i = 0; i < rows; i++)
-			one_row(d, table_set, job, domain, r, i, &known, reason, mx);
+			one_row(d, table_set, job, domain, meant, r, i, &known, reason, mx);
 		if (rows > 0)
 			first_uid = db_get_int(r, rows - 1, ITEM_UID) + 1;
 		db_result_free(r);
@@ -216,11 +230,11 @@ static enum rc_status shards_for_all(const struct decide *d, const struct decide
 
 static enum rc_status shards_for_sample(const struct decide *d, const struct decide_domain *domain,
 					const struct rc_provider *provider, const char *group,
-					int64_t *ret_lane, struct rc_error *err)
+					int64_t *ret_lane, bool *ret_any, struct rc_error *err)
 {
 	uint32_t count = plan_sample_count(domain->n, provider->sample_per_mille);
 	uint32_t size = shard_size(d->context, provider), lanes[GROUPS_SLOTS_MAX];
-	int64_t uids[PLAN_SHARD_MAX];
+	int64_t uids[PLAN_SHARD_MAX], from[PLAN_SHARD_MAX], to[PLAN_SHARD_MAX];
 	enum rc_status status;
 	size_t lane_count;
 
@@ -228,22 +242,32 @@ static enum rc_status shards_for_sample(const struct decide *d, const struct dec
 			      &lane_count, err);
 	for (uint32_t at = 0; at < count && status == RC_OK; at += size) {
 		uint32_t n = count - at < size ? count - at : size;
-		const struct write_shard shard = {
+		struct write_shard shard = {
 			.job = domain->job,
 			.class = domain->class,
 			.lane =
 			    lanes[plan_slot(domain->domain, (uint64_t)at, (uint32_t)lane_count)],
 			.domain_no = domain->domain_no,
 			.mx_group = group,
-			.n = n,
 			.uids = uids,
 		};
+		size_t open;
 
-		for (uint32_t i = 0; i < n; i++)
-			uids[i] = (int64_t)plan_sample_uid((uint64_t)domain->first_uid, domain->n,
+		/* Evenly spread; of each stretch the first that is not decided already. */
+		for (uint32_t i = 0; i < n; i++) {
+			from[i] = (int64_t)plan_sample_uid((uint64_t)domain->first_uid, domain->n,
 							   count, at + i);
+			to[i] = (int64_t)plan_sample_uid((uint64_t)domain->first_uid, domain->n,
+							 count, at + i + 1);
+		}
+		status = items_sample(d->db, domain->table_set, domain->job, from, to, n, uids,
+				      &open, err);
 		if (at == 0)
 			*ret_lane = shard.lane;
+		if (status != RC_OK || open == 0)
+			continue;
+		*ret_any = true;
+		shard.n = (uint32_t)open;
 		writes_shard(d->writes, &shard);
 		status = relieve(d, err);
 	}
@@ -263,8 +287,10 @@ static enum rc_status probe(const struct decide *d, const struct decide_domain *
 	write->mx_group = group;
 	write->provider = provider ? provider->name : NULL;
 	if (provider && provider->honesty == RC_MISLEADING) {
-		write->state = DOMAIN_SAMPLING;
-		status = shards_for_sample(d, domain, provider, group, &write->lane, err);
+		bool any = false;
+
+		status = shards_for_sample(d, domain, provider, group, &write->lane, &any, err);
+		write->state = any ? DOMAIN_SAMPLING : DOMAIN_DECIDED; /* by lists alone */
 	} else {
 		write->state = DOMAIN_PROBING;
 		status = shards_for_all(d, domain, provider, group, &write->lane, err);

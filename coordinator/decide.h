@@ -51,6 +51,12 @@ uint64_t decide_rules(const struct context *context);
 /* The reason of a row that is closed with the cause it waited for: what was not confirmed, or never
  * asked, is `deadline`. */
 enum rc_reason decide_cause(enum rc_reason deferred_for);
+enum { DECIDE_MEANT_MAX = 400 };
+
+/* "ann@gmail.com" of ann@gmial.com, where `meant` is lists_did_you_mean() of its domain; NULL where
+ * that is NULL. */
+const char *decide_meant(const char *meant, const char *local, size_t len,
+			 char room[DECIDE_MEANT_MAX]);
 
 /* in->role, disposable, free and do_not_probe of one address. */
 void decide_lists(const struct context *context, const char *domain, const char *local, size_t len,

@@ -34,6 +34,7 @@ static void settle_final(struct judge *j, const struct shard *s, struct row *row
 			 const Rollcall__Session *session, const struct evidence_domain *evidence,
 			 const struct verdict *v, int64_t basis)
 {
+	char meant[DECIDE_MEANT_MAX];
 	const struct write_result result = {
 		.job = row->job,
 		.uid = row->uid,
@@ -44,6 +45,7 @@ static void settle_final(struct judge *j, const struct shard *s, struct row *row
 		.enhanced = v->enhanced,
 		.provider = s->domain->provider ? s->domain->provider->name : NULL,
 		.mx = clean(session ? session->mx_host : evidence->mx_host),
+		.did_you_mean = decide_meant(s->domain->meant, row->local, row->local_len, meant),
 		.rule = v->rule,
 		.attempts = row->tries + (answer->connected ? 1 : 0),
 		.lane = s->lane,

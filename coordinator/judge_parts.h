@@ -53,6 +53,7 @@ struct domain {
 	int64_t job;
 	int32_t no;
 	const char *name, *provider_name, *group, *table_set;
+	const char *meant; /* the popular domain that it is a slip of, or NULL */
 	const struct rc_provider *provider;
 	int state, class;
 	unsigned lookups;

@@ -129,6 +129,7 @@ static struct domain *domain_read(struct judge *j, const struct db_result *r, in
 	d->job = job;
 	d->no = no;
 	d->name = keep(j, r, i, INBOX_DOMAIN);
+	d->meant = lists_did_you_mean(j->context->lists, d->name);
 	d->provider_name = keep(j, r, i, INBOX_PROVIDER);
 	d->provider =
 	    *d->provider_name ? rc_providers_find(j->context->providers, d->provider_name) : NULL;

@@ -72,7 +72,7 @@ static enum rc_status context_load(struct context *context, const struct config 
 
 	rc_data_dir_find(config->rules_dir, rules);
 	context->config = config;
-	status = data_set_load(rules, &set, err);
+	status = data_set_load(rules, config->spam_traps, &set, err);
 	if (status != RC_OK)
 		return status;
 	context->shelf = shelf_new(set);
@@ -114,7 +114,7 @@ static void reload(struct context *context)
 	struct rc_error err;
 
 	rc_data_dir_find(context->config->rules_dir, dir);
-	if (data_set_load(dir, &set, &err) != RC_OK) {
+	if (data_set_load(dir, context->config->spam_traps, &set, &err) != RC_OK) {
 		rc_log(RC_LOG_ERROR, "rules_kept", "reason=\"%s\"", err.text);
 		return;
 	}

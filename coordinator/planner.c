@@ -10,11 +10,13 @@
 #include "common/base/log.h"
 #include "coordinator/decide.h"
 #include "coordinator/store/db.h"
+#include "coordinator/store/listed.h"
 #include "coordinator/store/measured.h"
 #include "coordinator/store/plan.h"
+#include "coordinator/store/suppress.h"
 #include "coordinator/store/writes.h"
 
-enum { POLL_MS = 250, DOMAIN_PAGE = 2000 };
+enum { POLL_MS = 250, DOMAIN_PAGE = 2000, ROW_PAGE = 5000 };
 
 struct planner {
 	struct context own;
@@ -22,6 +24,7 @@ struct planner {
 	struct db *db;
 	struct writes *writes;
 	struct measured *measured;
+	struct listed_traps traps; /* that the connection has */
 	pthread_t thread;
 };
 
@@ -53,8 +56,8 @@ static void choose(void *arg, int32_t domain_no, const char *domain, int64_t fir
 	chosen->count++;
 }
 
-static enum rc_status decide_listed(struct planner *planner, const struct plan_job *job,
-				    struct rc_error *err)
+static enum rc_status decide_listed_domains(struct planner *planner, const struct plan_job *job,
+					    struct rc_error *err)
 {
 	const struct decide d = { .context = planner->context,
 				  .db = planner->db,
@@ -98,6 +101,59 @@ static enum rc_status decide_listed(struct planner *planner, const struct plan_j
 	return status;
 }
 
+struct listing {
+	struct planner *planner;
+	const struct plan_job *job;
+	int64_t now_ms;
+};
+
+static void call_listed(void *arg, const struct listed_row *row)
+{
+	const struct listing *l = arg;
+	struct verdict_input in = { .suppressed = row->suppressed, .spam_trap = row->trap };
+	const struct context *context = l->planner->context;
+	char meant[DECIDE_MEANT_MAX];
+	struct verdict v;
+
+	decide_lists(context, row->domain, row->local, row->local_len, &in);
+	verdict_row(&in, context->scores, &v);
+	const struct write_result result = { .job = l->job->id,
+					     .uid = row->uid,
+					     .reason = (int)v.reason,
+					     .flags = v.flags,
+					     .score = v.score,
+					     .did_you_mean = decide_meant(
+						 lists_did_you_mean(context->lists, row->domain),
+						 row->local, row->local_len, meant),
+					     .lane = -1,
+					     .checked_at_ms = l->now_ms };
+
+	writes_result(l->planner->writes, l->job->table_set, &result);
+}
+
+/* Who is suppressed, or a trap: nobody is asked. Comes before the domains, whose rows are then
+ * called only where they have no result. */
+static enum rc_status decide_listed_rows(struct planner *planner, const struct plan_job *job,
+					 struct rc_error *err)
+{
+	struct listing listing = { planner, job, rc_clock_wall_ms() };
+	int64_t count = 0, last = 0;
+	int seen = ROW_PAGE;
+	enum rc_status status = listed_find(planner->db, job, planner->context->traps, &count, err);
+
+	if (status != RC_OK || count == 0)
+		return status;
+	while (status == RC_OK && seen == ROW_PAGE) {
+		status = listed_page(planner->db, job, last, ROW_PAGE, call_listed, &listing, &seen,
+				     &last, err);
+		if (status == RC_OK)
+			status = writes_flush(planner->writes, planner->db, PLAN_COUNTER, err);
+	}
+	if (status == RC_OK)
+		status = listed_close_domains(planner->db, job, err);
+	return status;
+}
+
 /* One job, if there is one: *ret_job is 0 where there was none. */
 static enum rc_status plan_one(struct planner *planner, int64_t *ret_job, struct rc_error *err)
 {
@@ -107,7 +163,10 @@ static enum rc_status plan_one(struct planner *planner, int64_t *ret_job, struct
 	enum rc_status status;
 
 	*ret_job = 0;
-	status = db_begin(planner->db, err);
+	status = listed_traps_bring(planner->db, planner->context->traps,
+				    planner->context->data->serial, &planner->traps, err);
+	if (status == RC_OK)
+		status = db_begin(planner->db, err);
 	if (status == RC_OK)
 		status = plan_take(planner->db, &job, err);
 	if (status != RC_OK || job.id == 0) {
@@ -118,7 +177,9 @@ static enum rc_status plan_one(struct planner *planner, int64_t *ret_job, struct
 	verdict_of_reason(RC_REASON_BAD_SYNTAX, NULL, planner->context->scores, &bad);
 	status = plan_make(planner->db, &job, bad.score, decide_rules(planner->context), err);
 	if (status == RC_OK)
-		status = decide_listed(planner, &job, err);
+		status = decide_listed_rows(planner, &job, err);
+	if (status == RC_OK)
+		status = decide_listed_domains(planner, &job, err);
 	if (status == RC_OK)
 		status = plan_finish(planner->db, &job, err);
 	if (status == RC_OK)
@@ -157,6 +218,25 @@ static void plan_all(struct planner *planner)
 	}
 }
 
+/* Explicit refusals of jobs that have ended become suppressions, where that was asked for. */
+static void suppress_all(struct planner *planner)
+{
+	int64_t job = 1, added;
+
+	while (job != 0 && !bell_stopped(planner->context->planner_bell)) {
+		struct rc_error err;
+
+		if (suppress_refused(planner->db, &job, &added, &err) != RC_OK) {
+			rc_log(RC_LOG_WARN, "suppress_failed", "job=%" PRId64 " error=\"%s\"", job,
+			       err.text);
+			return;
+		}
+		if (job != 0)
+			rc_log(RC_LOG_INFO, "job_suppressed", "job=%" PRId64 " added=%" PRId64, job,
+			       added);
+	}
+}
+
 static void *run(void *arg)
 {
 	struct planner *planner = arg;
@@ -182,6 +262,7 @@ static void *run(void *arg)
 			      NULL);
 		context_renew(&planner->own);
 		plan_all(planner);
+		suppress_all(planner);
 		/* An idle connection learns of its loss only by asking. */
 		if (db_exec(planner->db, "SELECT 1", &err) != RC_OK)
 			readiness_set(planner->context->readiness, READINESS_DATABASE,

@@ -1,9 +1,10 @@
 /*
- * lists - names that need no probe to be judged: role accounts, disposable and free domains, and
- * whom nobody may probe.
+ * lists - names that need no probe to be judged: role accounts, disposable and free domains, mail
+ * servers of parked domains, domains that many people have, and whom nobody may probe.
  *
- * Loaded once from data/ (role, disposable, free, do-not-probe), read only afterwards, from any
- * number of threads. Loading fails with file, line and reason; looking up cannot.
+ * Loaded once from data/ (role, disposable, disposable-mx, free, parked-mx, popular, do-not-probe),
+ * read only afterwards, from any number of threads. Loading fails with file, line and reason;
+ * looking up cannot.
  */
 #ifndef COORDINATOR_CORE_LISTS_H
 #define COORDINATOR_CORE_LISTS_H
@@ -15,7 +16,7 @@
 
 struct lists;
 
-/* Reads the four files of the directory. */
+/* Reads the files of the directory. */
 enum rc_status lists_load(const char *dir, struct lists **ret_lists,
 			  struct rc_error *err) RC_MUST_CHECK;
 /* Takes NULL. */
@@ -31,5 +32,12 @@ bool lists_is_free(const struct lists *lists, const char *domain);
  * v6) within a listed CIDR. */
 bool lists_do_not_probe(const struct lists *lists, const char *domain, const char *mx_host,
 			const char *address);
+/* A mail server that stands for domains nobody uses. */
+bool lists_is_parked(const struct lists *lists, const char *mx_host);
+/* A mail server of somebody who runs disposable domains, listed or not. */
+bool lists_is_disposable_mx(const struct lists *lists, const char *mx_host);
+/* The popular domain that this one is probably a slip of; NULL: none, as for one that is popular or
+ * free itself. Lives as long as the lists. */
+const char *lists_did_you_mean(const struct lists *lists, const char *domain);
 
 #endif

@@ -29,6 +29,7 @@ struct pool;
 struct rate;
 struct list_upload;
 struct outcomes_upload;
+struct suppress_upload;
 struct request;
 
 enum { API_BODY_MAX = 64 * 1024, API_POOL_WAIT_MS = 1000, API_PARAMS_MAX = 12 };
@@ -65,6 +66,7 @@ struct request {
 	struct rc_buf body;
 	struct list_upload *upload;
 	struct outcomes_upload *outcomes;
+	struct suppress_upload *suppress;
 	struct MHD_Response *response; /* the answer, once there is one */
 	unsigned status;
 	struct rc_buf
@@ -86,6 +88,9 @@ bool request_number(struct request *r, const char *name, int64_t min, int64_t ma
 /* What Content-Encoding says; *ret_transport: it says something. False and a problem where it is
  * unknown. */
 bool request_coding(struct request *r, enum decode_coding *ret_coding, bool *ret_transport);
+/* What Content-Type says of a list; types that say nothing leave it to the first octets. False and
+ * a problem for a form. */
+bool request_format(struct request *r, struct records_params *ret);
 bool request_answered(const struct request *r);
 
 /* Takes over `body`. */
@@ -136,6 +141,12 @@ void call_outcomes(struct request *r);
 void outcomes_upload_free(struct outcomes_upload *upload); /* takes NULL */
 void call_outcomes_list(struct request *r);
 void call_outcomes_get(struct request *r);
-void call_accuracy(struct request *r); /* api_accuracy.c */
+void call_accuracy(struct request *r);	     /* api_accuracy.c */
+void call_suppress_begin(struct request *r); /* api_suppress.c */
+void call_suppress_data(struct request *r, const char *data, size_t len);
+void call_suppress(struct request *r);
+void suppress_upload_free(struct suppress_upload *upload); /* takes NULL */
+void call_suppress_list(struct request *r);
+void call_suppress_remove(struct request *r);
 
 #endif

@@ -124,7 +124,7 @@ static bool type_is(const char *text, const char *type)
 }
 
 /* Types that say nothing (octet-stream, curl's form default) leave it to the first octets. */
-static bool format_of(struct request *r, struct records_params *ret)
+bool request_format(struct request *r, struct records_params *ret)
 {
 	static const char *const json[] = { "application/x-ndjson", "application/ndjson",
 					    "application/jsonl",    "application/x-jsonlines",
@@ -211,7 +211,8 @@ static bool job_params(struct request *r, struct upload_params *ret)
 			      "an Idempotency-Key has 1 to %d octets", KEY_MAX);
 		return false;
 	}
-	return deadline_of(r, &ret->deadline_ms);
+	return request_flag(r, "suppress_invalid", &ret->suppress_invalid) &&
+	       deadline_of(r, &ret->deadline_ms);
 }
 
 /* ---- the call */
@@ -247,8 +248,8 @@ void call_upload_begin(struct request *r)
 	    r->api->params.max_upload > 0 ? (uint64_t)r->api->params.max_upload : 10ULL << 30;
 
 	r->upload = u;
-	if (!u || !request_coding(r, &coding, &u->hash_decoded) || !format_of(r, &lp.records) ||
-	    !header_of(r, &lp.header) || !job_params(r, &up)) {
+	if (!u || !request_coding(r, &coding, &u->hash_decoded) ||
+	    !request_format(r, &lp.records) || !header_of(r, &lp.header) || !job_params(r, &up)) {
 		if (!u)
 			reply_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no-memory",
 				      "the server is out of memory");

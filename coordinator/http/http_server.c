@@ -47,7 +47,7 @@ static const struct route routes[] = {
 	  .begin = call_upload_begin,
 	  .data = call_upload_data,
 	  .handle = call_upload,
-	  .params = { "name", "column", "header", "client", "deadline" } },
+	  .params = { "name", "column", "header", "client", "deadline", "suppress_invalid" } },
 	{ .method = "GET",
 	  .path = "/v1/jobs",
 	  .role = KEY_READ,
@@ -113,6 +113,23 @@ static const struct route routes[] = {
 	  .role = KEY_READ,
 	  .handle = call_accuracy,
 	  .params = { "status", "provider" } },
+	{ .method = "POST",
+	  .path = "/v1/suppressions",
+	  .role = KEY_SUBMIT,
+	  .begin = call_suppress_begin,
+	  .data = call_suppress_data,
+	  .handle = call_suppress,
+	  .params = { "client", "column" } },
+	{ .method = "GET",
+	  .path = "/v1/suppressions",
+	  .role = KEY_READ,
+	  .handle = call_suppress_list,
+	  .params = { "client", "domain", "cursor", "limit" } },
+	{ .method = "DELETE",
+	  .path = "/v1/suppressions",
+	  .role = KEY_SUBMIT,
+	  .handle = call_suppress_remove,
+	  .params = { "client", "entry" } },
 	{ .method = "GET", .path = "/v1/lanes", .role = KEY_READ, .handle = call_lanes },
 };
 
@@ -257,6 +274,7 @@ static void request_free(struct request *r)
 		return;
 	list_upload_free(r->upload);
 	outcomes_upload_free(r->outcomes);
+	suppress_upload_free(r->suppress);
 	pool_give(r->api->pool, r->db);
 	if (r->response)
 		MHD_destroy_response(r->response);
@@ -283,8 +301,10 @@ static enum MHD_Result answer(struct request *r)
 {
 	list_upload_free(r->upload);
 	outcomes_upload_free(r->outcomes);
+	suppress_upload_free(r->suppress);
 	r->upload = NULL;
 	r->outcomes = NULL;
+	r->suppress = NULL;
 	pool_give(r->api->pool, r->db);
 	r->db = NULL;
 	if (!r->response)
@@ -336,8 +356,10 @@ static enum MHD_Result drop(struct request *r, size_t len)
 	if (r->db) {
 		list_upload_free(r->upload);
 		outcomes_upload_free(r->outcomes);
+		suppress_upload_free(r->suppress);
 		r->upload = NULL;
 		r->outcomes = NULL;
+		r->suppress = NULL;
 		pool_give(r->api->pool, r->db);
 		r->db = NULL;
 	}

@@ -6,6 +6,7 @@
 #define COORDINATOR_STORE_ITEMS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/base/status.h"
@@ -24,6 +25,13 @@ enum { ITEMS_PAGE = 5000 };
 enum rc_status items_open(struct db *db, const char *table_set, int64_t job, int64_t first_uid,
 			  int64_t last_uid, bool undeferred, struct db_result **ret_result,
 			  struct rc_error *err) RC_MUST_CHECK;
+/*
+ * The first row without a result of each range from lo[i] up to before hi[i]; ranges in which every
+ * row has one are left out. *ret_count of them, at most `n`.
+ */
+enum rc_status items_sample(struct db *db, const char *table_set, int64_t job, const int64_t *lo,
+			    const int64_t *hi, size_t n, int64_t *ret_uids, size_t *ret_count,
+			    struct rc_error *err) RC_MUST_CHECK;
 enum {
 	ITEM_UID,
 	ITEM_LOCAL,

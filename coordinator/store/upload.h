@@ -28,6 +28,7 @@ struct upload_params {
 	const char *name;
 	const char *idempotency_key; /* NULL: none */
 	bool interactive;
+	bool suppress_invalid;
 	int64_t deadline_ms; /* from now; 0: the default */
 };
 

@@ -36,9 +36,21 @@ static void test_shipped(void **state)
 	assert_false(lists_is_free(lists, "mail.gmail.com"));
 	assert_false(lists_is_disposable(lists, "gmail.com"));
 	assert_false(lists_do_not_probe(lists, "example.org", "mx.example.org", "192.0.2.1"));
+	assert_true(lists_is_role(lists, "kundenservice", 13));
+	assert_true(lists_is_parked(lists, "park-mx.above.com"));
+	assert_true(lists_is_parked(lists, "mx1.parklogic.com"));
+	assert_false(lists_is_parked(lists, "mx.above.com"));
+	assert_false(lists_is_parked(lists, "aspmx.l.google.com"));
+	/* by its own list, and as a host below a disposable domain */
+	assert_true(lists_is_disposable_mx(lists, "mx.temp-mail.io"));
+	assert_true(lists_is_disposable_mx(lists, "mail.mailinator.com"));
+	assert_false(lists_is_disposable_mx(lists, "mx.example.org"));
 	lists_free(lists);
 }
 
+static const char *const leaves[] = { "role",	   "disposable",   "disposable-mx", "free",
+				      "parked-mx", "do-not-probe", "popular" };
+enum { LEAVES = sizeof(leaves) / sizeof(*leaves) };
 static char dir[64];
 
 static void put(const char *leaf, const char *text)
@@ -62,11 +74,10 @@ static int make(void **state)
 
 static int unmake(void **state)
 {
-	static const char *const leaves[] = { "role", "disposable", "free", "do-not-probe" };
 	char path[128];
 
 	(void)state;
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < LEAVES; i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, leaves[i]);
 		unlink(path);
 	}
@@ -79,9 +90,9 @@ static void test_do_not_probe(void **state)
 	struct rc_error err;
 
 	(void)state;
+	for (size_t i = 0; i < LEAVES; i++)
+		put(leaves[i], "# none\n");
 	put("role", "info\n");
-	put("disposable", "");
-	put("free", "# none\n");
 	put("do-not-probe",
 	    "example.org\n192.0.2.0/25\n198.51.100.7\n2001:db8:1::/48\n::ffff:203.0.113.9\n");
 	if (lists_load(dir, &lists, &err))
@@ -116,6 +127,9 @@ static void test_bad_lists(void **state)
 		{ "disposable", "# c\na.test\na.test\n",
 		  "disposable:3: \"a.test\" stands there twice" },
 		{ "free", "nodot\n", "free:1: \"nodot\" is no domain" },
+		{ "parked-mx", "Park.example\n", "parked-mx:1: \"Park.example\" is no domain" },
+		{ "disposable-mx", "mx\n", "disposable-mx:1: \"mx\" is no domain" },
+		{ "popular", "a.test\na.test\n", "popular:2: \"a.test\" stands there twice" },
 		{ "role", "in fo\n", "role:1: \"in fo\" is no local part" },
 	};
 
@@ -124,10 +138,8 @@ static void test_bad_lists(void **state)
 		struct lists *lists = NULL;
 		struct rc_error err = { 0 };
 
-		put("role", "");
-		put("disposable", "");
-		put("free", "");
-		put("do-not-probe", "");
+		for (size_t k = 0; k < LEAVES; k++)
+			put(leaves[k], "");
 		put(bad[i].leaf, bad[i].text);
 		assert_int_equal(lists_load(dir, &lists, &err), RC_INVALID);
 		assert_null(lists);
