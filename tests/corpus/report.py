@@ -43,8 +43,12 @@ class Line:
         return self.faults == ["recipient"] or self.full_box()
 
     def innocent(self):
-        """Nobody may conclude from it that the address is invalid."""
-        return self.full_box() or not {"recipient", "domain"} & set(self.faults)
+        """It is ours, nobody's or for now nobody's, or a full box: nobody may conclude from it that the address is invalid."""
+        return self.full_box() or not {"recipient", "domain", "unclear"} & set(self.faults)
+
+    def ambiguous(self):
+        """A person could not tell either. Called invalid where the code alone says so, as a 550 without a word that decides does."""
+        return "unclear" in self.faults and not {"recipient", "domain"} & set(self.faults)
 
     def called_invalid(self):
         return self.found["status"] == "invalid"
@@ -164,8 +168,10 @@ def judge(half, files, misses):
                       f"{line.found['category']} by {line.found['rule']}: {line.reply}")
     recipients, innocent = [x for x in lines if x.recipients()], [x for x in lines if x.innocent()]
     found, invalid = sum(x.recognised() for x in recipients), [x for x in innocent if x.called_invalid()]
+    ambiguous = [x for x in lines if x.ambiguous()]
     print(f"  {found} of {len(recipients)} recipient's faults found: {percent(found, len(recipients)):.1f}% (bar {BAR:.0f}%); "
-          f"{len(invalid)} of {len(innocent)} innocent replies called invalid (bar 0); "
+          f"{len(invalid)} of {len(innocent)} innocent replies called invalid (bar 0), and "
+          f"{sum(x.called_invalid() for x in ambiguous)} of {len(ambiguous)} that nobody could be sure of; "
           f"as expected in fault and category {percent(sum(x.right() for x in lines), len(lines)):.1f}%")
     missed = []
     if not lines:
