@@ -30,11 +30,13 @@ static const struct cli_command commands[] = {
 	  "                    PostgreSQL or broker is not started and that one is used.\n"
 	  "Ctrl-C stops everything; the next `rollcall up` on the same DIR goes on with unfinished jobs.\n",
 	  cli_up },
-	{ "verify", "FILE [-o OUT] [--column C] [--status S] [--json]", "verify a list: upload, progress, download",
+	{ "verify", "FILE [-o OUT] [--column C] [--status S] [--max-age SPAN] [--json]", "verify a list: upload, progress, download",
 	  "  FILE              CSV, text or NDJSON, plain or gzip or zstd; - is standard input\n"
 	  "  -o, --output OUT  write the results there when all are in (else to standard output)\n"
 	  "  --column C        the column of the addresses, by name\n"
 	  "  --status S        only rows of this status, or several: valid,catch_all\n"
+	  "  --max-age SPAN    addresses that an earlier list of yours has a verdict for, no older than this (12h, 30d), are not asked again;\n"
+	  "                    a refusal counts for 3 days at most, what is risky for 7, what is accepted for 30\n"
 	  "  --json            results as NDJSON instead of CSV\n"
 	  "  --suppress-invalid   add the mailboxes that are refused to the list of `rollcall suppress`\n" CLIENT_HELP
 	  "Exit status: 0 every row has its result, 1 failed or cancelled, 2 usage or refused input, 3 no server or key,\n"

@@ -60,9 +60,15 @@ static void on_sent(void *arg, int64_t sent)
 	fflush(stderr);
 }
 
+/* What the server is told of the list besides its octets. */
+struct list_words {
+	const char *column, *max_age; /* NULL: not given */
+	bool suppress_invalid;
+};
+
 /* POST /v1/jobs; *ret_id is the new job's, to be free()d. */
-static enum rc_status list_send(struct client *client, const char *path, FILE *file, const char *column, bool suppress_invalid,
-				char **ret_id, struct rc_error *err)
+static enum rc_status list_send(struct client *client, const char *path, FILE *file, const struct list_words *words, char **ret_id,
+				struct rc_error *err)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = strcmp(path, "-") == 0 ? "stdin" : slash ? slash + 1 : path;
@@ -77,10 +83,12 @@ static enum rc_status list_send(struct client *client, const char *path, FILE *f
 	enum rc_status status = RC_NO_MEMORY;
 
 	char *escaped_name = curl_easy_escape(client->curl, name, 0);
-	char *escaped_column = column ? curl_easy_escape(client->curl, column, 0) : NULL;
-	if (!escaped_name || (column && !escaped_column) ||
-	    asprintf(&query, "/v1/jobs?name=%s%s%s%s", escaped_name, column ? "&column=" : "", column ? escaped_column : "",
-		     suppress_invalid ? "&suppress_invalid=true" : "") < 0) {
+	char *escaped_column = words->column ? curl_easy_escape(client->curl, words->column, 0) : NULL;
+	char *escaped_age = words->max_age ? curl_easy_escape(client->curl, words->max_age, 0) : NULL;
+	if (!escaped_name || (words->column && !escaped_column) || (words->max_age && !escaped_age) ||
+	    asprintf(&query, "/v1/jobs?name=%s%s%s%s%s%s", escaped_name, escaped_column ? "&column=" : "",
+		     escaped_column ? escaped_column : "", escaped_age ? "&max_age=" : "", escaped_age ? escaped_age : "",
+		     words->suppress_invalid ? "&suppress_invalid=true" : "") < 0) {
 		query = NULL;
 		rc_error_set(err, RC_NO_MEMORY, "out of memory");
 		goto out;
@@ -98,6 +106,7 @@ out:
 	free(query);
 	curl_free(escaped_name);
 	curl_free(escaped_column);
+	curl_free(escaped_age);
 	return status;
 }
 
@@ -126,10 +135,11 @@ int cli_verify(const struct cli_command *command, int argc, char **argv)
 	static const struct option options[] = { { "output", required_argument, NULL, 'o' }, { "column", required_argument, NULL, 'c' },
 						 { "status", required_argument, NULL, 's' }, { "json", no_argument, NULL, 'j' },
 						 { "url", required_argument, NULL, 'u' },    { "data", required_argument, NULL, 'd' },
-						 { "suppress-invalid", no_argument, NULL, 'x' }, { NULL, 0, NULL, 0 } };
-	bool suppress_invalid = false;
+						 { "suppress-invalid", no_argument, NULL, 'x' }, { "max-age", required_argument, NULL, 'm' },
+						 { NULL, 0, NULL, 0 } };
+	struct list_words words = { NULL, NULL, false };
 	struct job_output output = { NULL, NULL, false };
-	const char *column = NULL, *url = NULL, *data = NULL;
+	const char *url = NULL, *data = NULL;
 	struct client client;
 	struct rc_error err;
 	uint64_t started_ms = rc_clock_mono_ms();
@@ -141,16 +151,19 @@ int cli_verify(const struct cli_command *command, int argc, char **argv)
 			output.path = optarg;
 			break;
 		case 'c':
-			column = optarg;
+			words.column = optarg;
 			break;
 		case 's':
 			output.status = optarg;
+			break;
+		case 'm':
+			words.max_age = optarg;
 			break;
 		case 'j':
 			output.ndjson = true;
 			break;
 		case 'x':
-			suppress_invalid = true;
+			words.suppress_invalid = true;
 			break;
 		case 'u':
 			url = optarg;
@@ -203,7 +216,7 @@ int cli_verify(const struct cli_command *command, int argc, char **argv)
 	cli_catch_interrupt();
 	char *id = NULL;
 	int exit_status;
-	enum rc_status status = list_send(&client, path, file, column, suppress_invalid, &id, &err);
+	enum rc_status status = list_send(&client, path, file, &words, &id, &err);
 	if (!standard_input)
 		fclose(file);
 	if (status != RC_OK && cli_interrupted()) {

@@ -13,6 +13,7 @@
 #include "coordinator/store/listed.h"
 #include "coordinator/store/measured.h"
 #include "coordinator/store/plan.h"
+#include "coordinator/store/reuse.h"
 #include "coordinator/store/suppress.h"
 #include "coordinator/store/writes.h"
 
@@ -160,6 +161,7 @@ static enum rc_status plan_one(struct planner *planner, int64_t *ret_job, struct
 	uint64_t start_ms = rc_clock_mono_ms();
 	struct verdict bad;
 	struct plan_job job;
+	int64_t reused = 0;
 	enum rc_status status;
 
 	*ret_job = 0;
@@ -180,6 +182,13 @@ static enum rc_status plan_one(struct planner *planner, int64_t *ret_job, struct
 		status = decide_listed_rows(planner, &job, err);
 	if (status == RC_OK)
 		status = decide_listed_domains(planner, &job, err);
+	if (status == RC_OK && job.max_age_ms > 0)
+		status = reuse_earlier(planner->db,
+				       &(struct reuse_job){ .id = job.id,
+							    .tenant = job.tenant,
+							    .table_set = job.table_set,
+							    .max_age_ms = job.max_age_ms },
+				       &reused, err);
 	if (status == RC_OK)
 		status = plan_finish(planner->db, &job, err);
 	if (status == RC_OK)
@@ -191,8 +200,8 @@ static enum rc_status plan_one(struct planner *planner, int64_t *ret_job, struct
 	}
 	rc_log(RC_LOG_INFO, "job_planned",
 	       "job=%" PRId64 " rows=%" PRId64 " items=%" PRId64 " domains=%" PRId64
-	       " took_ms=%" PRIu64,
-	       job.id, job.rows, job.items, job.domains, rc_clock_mono_ms() - start_ms);
+	       " reused=%" PRId64 " took_ms=%" PRIu64,
+	       job.id, job.rows, job.items, job.domains, reused, rc_clock_mono_ms() - start_ms);
 	return RC_OK;
 }
 

@@ -326,7 +326,9 @@ static void one_row(struct regrade *g, const struct db_result *page, int i)
 	row.provider = row.resolution
 			   ? plan_provider(g->context->providers, row.domain, row.resolution)
 			   : rc_providers_find(g->context->providers,
-					       db_get_text(page, i, REGRADE_DOMAIN_PROVIDER));
+					       *db_get_text(page, i, REGRADE_DOMAIN_PROVIDER)
+						   ? db_get_text(page, i, REGRADE_DOMAIN_PROVIDER)
+						   : db_get_text(page, i, REGRADE_PROVIDER));
 	outcome = give_anew(g, &row, page, i, v);
 	g->summary->rows++;
 	g->summary->outcomes[outcome]++;

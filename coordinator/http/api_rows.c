@@ -25,11 +25,12 @@ static json_t *row_json(const struct results_job *job, int64_t n, const struct r
 	rc_buf_addstr(&email, d->local);
 	if (*d->domain)
 		rc_buf_printf(&email, "@%s", d->domain);
-	o = json_pack("{s:s, s:I, s:o, s:o, s:b, s:o, s:o, s:o}", "job", job->public_id, "row",
+	o = json_pack("{s:s, s:I, s:o, s:o, s:b, s:b, s:o, s:o, s:o}", "job", job->public_id, "row",
 		      (json_int_t)n, "email", json_safe(email.data ? email.data : "", email.len),
-		      "rollcall", render_json(&d->row), "final", (int)d->row.final, "resolution",
-		      transcript_resolution(d), "attempts", transcript_attempts(d, rules),
-		      "next_attempt_at", json_time(d->next_attempt_ms));
+		      "rollcall", render_json(&d->row), "final", (int)d->row.final, "reused",
+		      (int)d->reused, "resolution", transcript_resolution(d), "attempts",
+		      transcript_attempts(d, rules), "next_attempt_at",
+		      json_time(d->next_attempt_ms));
 	rc_buf_done(&email);
 	return o;
 }
@@ -60,9 +61,8 @@ static enum rc_status load_row(struct request *r, const char *public_id, int64_t
 	if (status == RC_OK)
 		status = results_detail_load(r->db, job, n, &detail, err);
 	if (status == RC_OK) {
-		*ret_row = only_final && !detail.row.final
-			       ? NULL
-			       : explained_row(r, job, n, &detail);
+		*ret_row =
+		    only_final && !detail.row.final ? NULL : explained_row(r, job, n, &detail);
 		results_detail_done(&detail);
 	}
 	results_close(job);

@@ -165,16 +165,17 @@ static bool header_of(struct request *r, enum list_header *ret_header)
 	return true;
 }
 
-static bool deadline_of(struct request *r, int64_t *ret_ms)
+/* "72h"; left alone where the parameter is absent. */
+static bool span_of(struct request *r, const char *name, int64_t *ret_ms)
 {
-	const char *text = request_param(r, "deadline");
+	const char *text = request_param(r, name);
 
 	if (!text)
 		return true;
 	if (rc_duration_parse(text, strlen(text), ret_ms) != RC_OK || *ret_ms < 1000 ||
 	    *ret_ms > 30LL * 86400 * 1000) {
 		reply_problem(r, MHD_HTTP_BAD_REQUEST, "bad-parameter",
-			      "deadline is a time span from 1s to 30d, such as 72h, not \"%.64s\"",
+			      "%s is a time span from 1s to 30d, such as 72h, not \"%.64s\"", name,
 			      text);
 		return false;
 	}
@@ -212,7 +213,7 @@ static bool job_params(struct request *r, struct upload_params *ret)
 		return false;
 	}
 	return request_flag(r, "suppress_invalid", &ret->suppress_invalid) &&
-	       deadline_of(r, &ret->deadline_ms);
+	       span_of(r, "deadline", &ret->deadline_ms) && span_of(r, "max_age", &ret->max_age_ms);
 }
 
 /* ---- the call */

@@ -377,7 +377,7 @@ json_t *transcript_attempts(const struct results_detail *d, const struct rc_rule
 			const Rollcall__Answer *answer = report->answers[k];
 			json_t *attempt;
 
-			if ((int64_t)answer->uid != d->uid)
+			if ((int64_t)answer->uid != (d->reused ? d->evidence_uid : d->uid))
 				continue;
 			attempt = attempt_json(d, rules, &d->part[i], report, answer);
 			if (last_ms && answer->at_ms > last_ms)

@@ -14,12 +14,13 @@ enum { ANALYZE_FROM = 20000 };
 enum rc_status plan_take(struct db *db, struct plan_job *ret_job, struct rc_error *err)
 {
 	struct db_result *r;
-	enum rc_status status =
-	    db_query_kept(db,
-			  "SELECT id, interactive, row_count FROM job WHERE state = 'planning'"
-			  " ORDER BY interactive DESC, row_count >= 1000000, id LIMIT 1 FOR NO KEY "
-			  "UPDATE SKIP LOCKED",
-			  DB_NONE, &r, err);
+	enum rc_status status = db_query_kept(
+	    db,
+	    "SELECT id, interactive, row_count, tenant, coalesce((extract(epoch FROM max_age) * "
+	    "1000)::bigint, 0) FROM job WHERE state = 'planning'"
+	    " ORDER BY interactive DESC, row_count >= 1000000, id LIMIT 1 FOR NO KEY "
+	    "UPDATE SKIP LOCKED",
+	    DB_NONE, &r, err);
 
 	if (status != RC_OK)
 		return status;
@@ -28,6 +29,8 @@ enum rc_status plan_take(struct db *db, struct plan_job *ret_job, struct rc_erro
 		ret_job->id = db_get_int(r, 0, 0);
 		ret_job->interactive = db_get_bool(r, 0, 1);
 		ret_job->rows = db_get_int(r, 0, 2);
+		ret_job->tenant = (int32_t)db_get_int(r, 0, 3);
+		ret_job->max_age_ms = db_get_int(r, 0, 4);
 	}
 	db_result_free(r);
 	return RC_OK;

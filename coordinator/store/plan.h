@@ -23,6 +23,8 @@ struct plan_job {
 	int64_t id;
 	bool interactive;
 	int64_t rows;
+	int32_t tenant;
+	int64_t max_age_ms;		    /* 0: no earlier verdict stands for a new one */
 	char table_set[PLAN_TABLE_SET_MAX]; /* set by plan_make() */
 	int64_t items, domains;		    /* set by plan_make() */
 };

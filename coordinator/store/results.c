@@ -374,10 +374,11 @@ static enum rc_status load_row(struct db *db, const struct results_job *job, int
 	enum rc_status status = query_set(
 	    db, job,
 	    "SELECT r.uid, i.local, coalesce(m.domain, ''), m.resolution, x.uid, " RESULT_COLUMNS
-	    ", f.uid, " DEFERRED_COLUMNS
+	    ", f.uid, " DEFERRED_COLUMNS ", x.evidence_uid, s.job"
 	    " FROM row_uid# r JOIN item# i ON i.job = r.job AND i.uid = r.uid "
 	    "LEFT JOIN job_domain m ON m.job = i.job AND m.domain_no = i.domain_no "
 	    "LEFT JOIN result# x ON x.job = r.job AND x.uid = r.uid "
+	    "LEFT JOIN shard s ON s.id = x.shard "
 	    "LEFT JOIN deferred d ON d.job = r.job AND d.uid = r.uid "
 	    "LEFT JOIN deferred f ON f.job = r.job AND f.uid = r.uid AND f.shard IS NULL "
 	    "WHERE r.job = $1::bigint AND r.n = $2::bigint",
@@ -385,7 +386,8 @@ static enum rc_status load_row(struct db *db, const struct results_job *job, int
 	enum {
 		AT_RESULT = 5,
 		AT_WAITING = AT_RESULT + RESULT_COLUMN_COUNT,
-		AT_DEFERRED = AT_WAITING + 1
+		AT_DEFERRED = AT_WAITING + 1,
+		AT_EVIDENCE = AT_DEFERRED + DEFERRED_COLUMN_COUNT
 	};
 
 	if (status != RC_OK)
@@ -394,6 +396,9 @@ static enum rc_status load_row(struct db *db, const struct results_job *job, int
 	if (db_rows(result) == 0)
 		return RC_OK;
 	d->uid = db_get_int(result, 0, 0);
+	d->reused = !db_is_null(result, 0, AT_EVIDENCE);
+	d->evidence_uid = d->reused ? db_get_int(result, 0, AT_EVIDENCE) : d->uid;
+	d->evidence_job = d->reused ? db_get_int(result, 0, AT_EVIDENCE + 1) : job->id;
 	d->local = db_get_text(result, 0, 1);
 	d->domain = db_get_text(result, 0, 2);
 	d->resolution = db_get_bytes(result, 0, 3, &d->resolution_len);
@@ -410,8 +415,7 @@ static enum rc_status load_row(struct db *db, const struct results_job *job, int
 	return RC_OK;
 }
 
-static enum rc_status load_parts(struct db *db, const struct results_job *job,
-				 struct results_detail *d, struct rc_error *err)
+static enum rc_status load_parts(struct db *db, struct results_detail *d, struct rc_error *err)
 {
 	struct db_result *result = NULL;
 	enum rc_status status = db_query_kept(
@@ -422,7 +426,8 @@ static enum rc_status load_parts(struct db *db, const struct results_job *job,
 	    "IS NULL "
 	    "AND s.first_uid <= $2::bigint AND s.first_uid + s.n > $2::bigint)) "
 	    "ORDER BY p.shard, p.attempt, p.part LIMIT $3::int",
-	    DB_PARAMS(db_int(job->id), db_int(d->uid), db_int(RESULTS_PARTS_MAX)), &result, err);
+	    DB_PARAMS(db_int(d->evidence_job), db_int(d->evidence_uid), db_int(RESULTS_PARTS_MAX)),
+	    &result, err);
 
 	if (status != RC_OK)
 		return status;
@@ -456,7 +461,7 @@ enum rc_status results_detail_load(struct db *db, const struct results_job *job,
 	if (job->planned)
 		status = load_row(db, job, n, &d, err);
 	if (status == RC_OK && d.uid)
-		status = load_parts(db, job, &d, err);
+		status = load_parts(db, &d, err);
 	if (status != RC_OK) {
 		results_detail_done(&d);
 		return status;

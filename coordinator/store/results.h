@@ -76,8 +76,10 @@ struct results_detail {
 	const uint8_t *resolution; /* the Resolution message, or NULL */
 	size_t resolution_len;
 	struct result_row row;
-	int64_t next_attempt_ms;   /* 0: none */
-	struct results_part *part; /* by shard, attempt, part */
+	bool reused; /* its verdict is an earlier job's, and so is its evidence */
+	int64_t evidence_job, evidence_uid; /* whose reports speak of it */
+	int64_t next_attempt_ms;	    /* 0: none */
+	struct results_part *part;	    /* by shard, attempt, part */
 	size_t parts;
 	void *memory[4]; /* private */
 };

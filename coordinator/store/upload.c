@@ -57,15 +57,16 @@ static enum rc_status insert_job(struct upload *u, const struct upload_params *p
 	enum rc_status status =
 	    db_query(u->db,
 		     "INSERT INTO job(public_id, tenant, client, name, state, interactive, "
-		     "idempotency_key, format, deadline_at, suppress_invalid) "
+		     "idempotency_key, format, deadline_at, suppress_invalid, max_age) "
 		     "VALUES ($1, $2::int, $3, $4, 'planning', $5::boolean, $6, '', "
 		     "now() + coalesce(make_interval(secs => $7::float8 / 1000), interval '72 "
-		     "hours'), $8::boolean) RETURNING id",
+		     "hours'), $8::boolean, make_interval(secs => $9::float8 / 1000)) RETURNING id",
 		     DB_PARAMS(db_text(u->public_id), db_int(p->tenant), db_text(p->client),
 			       db_text(p->name ? p->name : ""), db_bool(p->interactive),
 			       db_text(p->idempotency_key),
 			       p->deadline_ms > 0 ? db_int(p->deadline_ms) : db_null(),
-			       db_bool(p->suppress_invalid)),
+			       db_bool(p->suppress_invalid),
+			       p->max_age_ms > 0 ? db_int(p->max_age_ms) : db_null()),
 		     &result, err);
 
 	if (status == RC_OK)

@@ -30,6 +30,7 @@ struct upload_params {
 	bool interactive;
 	bool suppress_invalid;
 	int64_t deadline_ms; /* from now; 0: the default */
+	int64_t max_age_ms;  /* verdicts of earlier jobs that may stand for new ones; 0: none */
 };
 
 struct upload_row {

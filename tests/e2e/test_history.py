@@ -118,6 +118,63 @@ def test_new_rules_are_shown_before_they_are_applied(work, stopping):
     assert world.stats()["rcpt"] == sent, "a regrade asks nobody"
 
 
+def test_what_is_fresh_enough_is_not_asked_again(work, stopping):
+    world = small_world(work, stopping)
+    fleet = small_fleet(work, stopping, world)
+    verify(fleet, world.list, f"{work}/first.csv")
+    first = {r["email"]: r for r in rows(f"{work}/first.csv")}
+    sent = world.stats()["rcpt"]
+    with open(f"{work}/list.csv", "w") as f:
+        f.write("email\nANN@honest.test\nnobody0@honest.test\ncarol@all.test\n\ninfo@honest.test\n")
+    job = verify(fleet, f"{work}/list.csv", f"{work}/second.csv", "--max-age", "1h")
+    assert world.stats()["rcpt"] == sent, "nobody was asked"
+    second = rows(f"{work}/second.csv")
+    for row in second[:3] + second[4:]:
+        was = first[row["email"].replace("ANN", "ann")]
+        assert {k: v for k, v in row.items() if k.startswith("rollcall_")} == {k: v for k, v in was.items() if k.startswith("rollcall_")}
+    # the evidence is that of the row it was taken from
+    row = fleet.get(f"/v1/jobs/{job}/rows/2")[1]
+    assert row["reused"] and any("550" in line["text"] for a in row["attempts"] for line in a["conversation"]), row
+    assert not fleet.get(f"/v1/jobs/{job}/rows/4")[1]["reused"]
+    said = regrade(fleet, job)
+    assert said["same"] == said["rows"] == 4, said
+
+    # one that is not known is asked, beside those that are
+    with open(f"{work}/list.csv", "a") as f:
+        f.write("nobody9@honest.test\n")
+    verify(fleet, f"{work}/list.csv", f"{work}/third.csv", "--max-age", "1h")
+    third = rows(f"{work}/third.csv")
+    assert third[5]["rollcall_reason"] == "mailbox_not_found" and third[0]["rollcall_checked_at"] == first["ann@honest.test"]["rollcall_checked_at"]
+    asked = world.stats()["rcpt"]
+    assert sent < asked <= sent + 3, "the new one, perhaps its control"
+    # and without the option everybody is
+    verify(fleet, f"{work}/list.csv", f"{work}/fourth.csv")
+    assert world.stats()["rcpt"] >= asked + 5
+    assert rows(f"{work}/fourth.csv")[0]["rollcall_checked_at"] > first["ann@honest.test"]["rollcall_checked_at"]
+
+    r = fleet.cli("verify", f"{work}/list.csv", "--max-age", "soon")
+    assert r.returncode == 2 and "max_age" in r.stderr and "soon" in r.stderr
+    # what is deleted is no history
+    for j in fleet.get("/v1/jobs")[1]["jobs"]:
+        assert fleet.request("DELETE", f"/v1/jobs/{j['id']}")[0] in (200, 204)
+    asked = world.stats()["rcpt"]
+    verify(fleet, f"{work}/list.csv", f"{work}/fifth.csv", "--max-age", "30d")
+    assert world.stats()["rcpt"] >= asked + 5
+
+
+def test_another_tenant_has_a_history_of_its_own(work, stopping):
+    world = small_world(work, stopping)
+    fleet = small_fleet(work, stopping, world)
+    verify(fleet, world.list, f"{work}/first.csv")
+    c = fleet.database().cursor()
+    c.execute("INSERT INTO tenant (name) VALUES ('other') RETURNING id")
+    c.execute("UPDATE api_key SET tenant = %s", (c.fetchone()[0],))
+    sent = world.stats()["rcpt"]
+    verify(fleet, world.list, f"{work}/second.csv", "--max-age", "30d")
+    asked = world.stats()["rcpt"] - sent
+    assert asked >= len(rows(f"{work}/second.csv")), f"asked {asked} only"
+
+
 def test_regrade_says_what_is_wrong(work, stopping):
     fleet = Fleet(f"{work}/data", LANES=lanes(1), UNSAFE_LANES="on", ALLOW_TARGETS="127.0.0.0/8").start()
     stopping.append(fleet)
