@@ -16,6 +16,7 @@ from support.opensmtpd import OpenSmtpd
 from support.postfix import Postfix
 from support.postgrey import Postgrey
 from support.process import WORK, free_port, wait_until
+from support.world import World
 
 DELAY_S = 3
 GIVEN = ["anna", "bruno", "carla", "david", "elena", "felix", "greta", "henry", "irene", "jakob", "klara", "louis", "maria",
@@ -23,6 +24,7 @@ GIVEN = ["anna", "bruno", "carla", "david", "elena", "felix", "greta", "henry", 
 FAMILY = ["abel", "brandt", "conti", "duval", "ekman", "ferrari", "garcia", "hansen", "ivanov", "jansen", "keller", "lopez",
           "moreau", "novak", "olsen", "petrov", "quinn", "rossi", "schmidt", "tanaka"]
 NAMES = [f"{g}.{f}" for g, f in itertools.product(GIVEN, FAMILY)]
+GREYLISTED = 22  # the reason, as the database has it
 # of each server: who is in the list and exists, who is in it and does not, who exists and is asked for later
 REAL, UNKNOWN, LATER = NAMES[:200], NAMES[200:300], NAMES[300:400]
 # two networks of two lanes each, one MAIL FROM for all
@@ -219,6 +221,49 @@ def test_a_retry_from_a_foreign_lane_stays_greylisted(greylisters, work, stoppin
             assert let == (0 if part == 2 else len(mine)) and attempts == {3 if part == 2 else 2}, table
             assert {found[a]["rollcall_reason"] for a in mine} == {"mailbox_accepted"}
     show("\n  ".join(table))
+
+
+SPAMD_WORLD = """[domain spamd.test]
+behaviour = greylist_spamd
+mx = 10 mx.spamd.test
+"""
+
+
+def test_openbsd_spamd_knows_us_by_address_and_helo(work, stopping, show):
+    """spamd's window (25 minutes to 4 hours) and key (address, HELO, sender, recipient), simulated as it answers at RCPT: a third of the
+    retries are moved to another lane by hand."""
+    with open(f"{work}/world", "w") as f:
+        f.write(SPAMD_WORLD + "".join(f"mailbox = {n}\n" for n in REAL[:60]) + "".join(f"absent = {n}\n" for n in UNKNOWN[:30]))
+    world = World(work, world=f"{work}/world", time_scale=200)
+    stopping.append(world)
+    fleet = fleet_for(work, world.env["DNS"], world.env["SMTP_PORT"], scale=200, schedule="330s,2100s,4500s,12600s")
+    stopping.append(fleet)
+    fleet.start()
+    client = fleet.verify_in_background(world.list, f"{work}/out.csv")
+    stopping.append(client)
+    cursor = fleet.database().cursor()
+
+    def waiting():
+        cursor.execute("SELECT count(*) FROM deferred WHERE shard IS NULL AND reason = %s", (GREYLISTED,))
+        return cursor.fetchone()[0] == 90
+    wait_until("every address to wait for its retry", waiting, 60, 0.05)
+    before = world.stats()
+    assert before["foreign_retries"] == 0
+    cursor.execute("UPDATE deferred SET lane = (lane + 1) % 4 WHERE uid % 3 = 0 AND shard IS NULL RETURNING uid")
+    moved = {uid for uid, in cursor.fetchall()}
+    cursor.execute("SELECT i.uid, i.local FROM item i")
+    uid_of = {f"{local}@spamd.test": uid for uid, local in cursor.fetchall()}
+    wait_until("the job to end", lambda: not client.alive(), 180, 0.2)
+
+    found = {r["email"]: r for r in rows(f"{work}/out.csv")}
+    truth = {r["email"]: (r["status"], r["reason"]) for r in rows(world.truth)}
+    assert {a: (r["rollcall_status"], r["rollcall_reason"]) for a, r in found.items()} == truth
+    attempts = {home: {int(r["rollcall_attempts"]) for a, r in found.items() if (uid_of[a] in moved) != home} for home in (True, False)}
+    foreign = world.stats()["foreign_retries"]
+    show(f"OpenBSD spamd (simulated): {len(found)} of 90 resolved, 0 wrong; attempts on the lane itself {sorted(attempts[True])}, "
+         f"on another {sorted(attempts[False])}; retries that the server took for a stranger's: {foreign}, of rows moved: {len(moved)}")
+    assert len(moved) >= 20 and foreign >= len(moved)
+    assert attempts[True] == {2} and min(attempts[False]) > 2
 
 
 def test_what_a_greylister_wants_is_remembered(work, stopping, show):
