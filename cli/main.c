@@ -81,6 +81,15 @@ static const struct cli_command commands[] = {
 	  "Rows of later lists that stand here are `suppressed`, and nobody is asked. Exit status 2: some rows were no address and no\n"
 	  "domain; the rest was added.\n",
 	  cli_suppress },
+	{ "doctor", "[--OPTION VALUE ...]", "is this machine fit to probe",
+	  "Looks at each lane: does this machine have its address, is port 25 open from it, is its reverse DNS its HELO name and does that\n"
+	  "lead back, can its MAIL FROM be answered (these four decide); SPF, abuse@ and postmaster@, block lists, database, broker and\n"
+	  "limits (these warn). Every worker does the same at start and every hour.\n"
+	  "  --OPTION VALUE    any option of rollcall-worker and rollcall-coordinator, such as --lanes, --mail-from, --dns,\n"
+	  "                    --doctor-target, --dnsbls; ROLLCALL_* variables do the same\n"
+	  "  --config FILE     options as `name = value` lines\n"
+	  "Exit status: 0 fit, 1 not fit (what FAIL and unsure say is to be mended), 2 wrong settings.\n",
+	  cli_doctor },
 	{ "outcomes", "import FILE [--format F] | list | show ID | accuracy", "what became of your mailings, and how the scores hold",
 	  "  import FILE       bounces and deliveries of a campaign, plain or gzip or zstd; - is standard input. A CSV with the columns\n"
 	  "                    address and outcome, perhaps time and diagnostic; or the export of a mail provider, known by its columns\n"
@@ -199,7 +208,7 @@ int main(int argc, char **argv)
 {
 	setlocale(LC_CTYPE, "");
 	if (argc < 2)
-		return cli_misuse(NULL, "say what to do: rollcall up, verify, check, explain or jobs.");
+		return cli_misuse(NULL, "say what to do: rollcall up, verify, check, doctor, explain or jobs.");
 	const char *name = argv[1];
 	if (strcmp(name, "--version") == 0) {
 		puts("rollcall " ROLLCALL_VERSION);

@@ -270,6 +270,7 @@ static void forget_everything(struct leader *leader)
 	leader->dispatch = dispatch_new(&limits);
 	leader->cursor_count = 0;
 	free(leader->lanes);
+	free(leader->offers);
 	leader->lanes = NULL;
 	leader->lane_count = 0;
 	leader->generation = 0;

@@ -8,14 +8,26 @@
 #include "common/base/log.h"
 #include "coordinator/core/plan.h"
 #include "coordinator/leader_parts.h"
+#include "coordinator/store/lanes.h"
 #include "coordinator/store/shards.h"
 
 enum {
 	HELLOS_AT_ONCE = 200,
 	HELLO_LANES_MAX = 256,
 	HELLO_AGE_MAX_MS = 10000, /* an older one says nothing of who is alive now */
+	OFFERS_MAX = 4096,
+	OFFER_AGAIN_MS = 60000, /* an offer that says nothing new is written again after that */
+	LACKS_FRESH_MS = 30000,
 	OFFSET_WAIT_MS = 2000,
 	FORGOTTEN_MS = 24 * 3600 * 1000
+};
+
+/* An offer as it was written last. */
+struct offer_known {
+	char name[LANES_NAME_MAX];
+	char worker[LANES_WORKER_MAX];
+	uint64_t hash;
+	int64_t written_at_ms;
 };
 
 static struct lease_lane *lane_named(struct leader *leader, const char *name)
@@ -115,6 +127,97 @@ static enum rc_status grant_anew(struct leader *leader, struct lease_lane *lane,
 	return RC_OK;
 }
 
+/* ------------------------------------------------------------------------------------------------
+ * what is said of lanes */
+
+/* Why its worker's doctor would not have it probe; NULL: it may. In the arena. */
+static const char *unfit(struct leader *leader, const Rollcall__LaneOffer *offer)
+{
+	if (offer->fitness == ROLLCALL__LANE_FITNESS__LANE_FITNESS_UNFIT)
+		return rc_arena_printf(leader->arena, "doctor: %.600s", offer->problem);
+	if (offer->fitness != ROLLCALL__LANE_FITNESS__LANE_FITNESS_CHECKING)
+		return NULL;
+	return *offer->problem
+		   ? rc_arena_printf(leader->arena, "doctor cannot tell: %.600s", offer->problem)
+		   : "doctor is still looking at it";
+}
+
+static uint64_t hash_on(uint64_t hash, const char *text)
+{
+	do
+		hash = (hash ^ (unsigned char)*text) * 1099511628211u;
+	while (*text++);
+	return hash;
+}
+
+static struct offer_known *offer_known(struct leader *leader, const char *name, const char *worker)
+{
+	struct offer_known *offers;
+
+	for (size_t i = 0; i < leader->offer_count; i++)
+		if (strcmp(leader->offers[i].name, name) == 0 &&
+		    strcmp(leader->offers[i].worker, worker) == 0)
+			return &leader->offers[i];
+	/* Workers come and go under new names. */
+	if (leader->offer_count == OFFERS_MAX)
+		leader->offer_count = 0;
+	offers = realloc(leader->offers, (leader->offer_count + 1) * sizeof(*offers));
+	if (!offers)
+		return NULL;
+	leader->offers = offers;
+	memset(&offers[leader->offer_count], 0, sizeof(*offers));
+	snprintf(offers[leader->offer_count].name, LANES_NAME_MAX, "%s", name);
+	snprintf(offers[leader->offer_count].worker, LANES_WORKER_MAX, "%s", worker);
+	return &offers[leader->offer_count++];
+}
+
+/* Into lane_offer, when it says something new. */
+static enum rc_status note_offer(struct leader *leader, const Rollcall__Hello *hello,
+				 const Rollcall__LaneOffer *proto, const char *refused,
+				 struct rc_error *err)
+{
+	int64_t now_ms = rc_clock_wall_ms();
+	struct offer_known *known;
+	struct lanes_offer offer = { .name = proto->name,
+				     .worker = hello->worker,
+				     .refused = refused,
+				     .fitness = (int)proto->fitness,
+				     .checked_at_ms = proto->checked_at_ms,
+				     .findings_told = proto->findings_told };
+	char held[LANES_NAME_MAX] = "";
+	uint64_t hash;
+	enum rc_status status;
+
+	if (!fits(proto->name, LANES_NAME_MAX) || !*proto->name || proto->returned)
+		return RC_OK;
+	for (size_t i = 0; i < proto->n_findings && offer.n < LANES_FINDINGS_MAX; i++) {
+		offer.check[offer.n] = proto->findings[i]->check;
+		offer.result[offer.n] = proto->findings[i]->result;
+		offer.text[offer.n++] = proto->findings[i]->text;
+	}
+	/* "... for another 12 s" is no news. */
+	snprintf(held, sizeof(held), "%.20s", refused);
+	hash = hash_on(hash_on(14695981039346656037u + (uint64_t)proto->fitness, held),
+		       *refused ? "refused" : "");
+	hash ^= (uint64_t)proto->checked_at_ms;
+	known = offer_known(leader, proto->name, hello->worker);
+	if (known && known->hash == hash && now_ms - known->written_at_ms < OFFER_AGAIN_MS)
+		return RC_OK;
+	status = lanes_offered(leader->db, &offer, err);
+	if (known && status == RC_OK) {
+		known->hash = hash;
+		known->written_at_ms = now_ms;
+	}
+	return status;
+}
+
+/* For /readyz, where no lane is granted. */
+static void lacks(struct leader *leader, const char *name, const char *why)
+{
+	snprintf(leader->lane_lacks, sizeof(leader->lane_lacks), "lane %s: %.300s", name, why);
+	leader->lane_lacks_at_ms = rc_clock_wall_ms();
+}
+
 static enum rc_status decide_offer(struct leader *leader, const Rollcall__Hello *hello,
 				   const Rollcall__LaneOffer *proto, Rollcall__LaneGrant *grant,
 				   struct rc_error *err)
@@ -126,7 +229,8 @@ static enum rc_status decide_offer(struct leader *leader, const Rollcall__Hello 
 				    .socket_held = proto->socket_held,
 				    .returned = proto->returned,
 				    .epoch = proto->epoch,
-				    .problem = proto->problem };
+				    .problem = proto->problem,
+				    .unfit = unfit(leader, proto) };
 	char why[LANES_WHY_MAX] = "";
 	struct lease_lane *lane;
 	enum rc_status status = RC_OK;
@@ -138,7 +242,7 @@ static enum rc_status decide_offer(struct leader *leader, const Rollcall__Hello 
 		return RC_OK;
 	}
 	lane = lane_named(leader, offer.identity.name);
-	if (!lane && proto->proved && !proto->returned) {
+	if (!lane && proto->proved && !proto->returned && !offer.unfit) {
 		status = lane_add(leader, &offer.identity, &lane, err);
 		if (status == RC_LIMIT) {
 			grant->refused = rc_arena_strdup(leader->arena, err->text);
@@ -148,8 +252,11 @@ static enum rc_status decide_offer(struct leader *leader, const Rollcall__Hello 
 			return status;
 	}
 	if (!lane) {
-		grant->refused =
-		    rc_arena_printf(leader->arena, "it is not proved: %.300s", proto->problem);
+		grant->refused = proto->proved && offer.unfit
+				     ? rc_arena_strdup(leader->arena, offer.unfit)
+				     : rc_arena_printf(leader->arena, "it is not proved: %.600s",
+						       proto->problem);
+		lacks(leader, offer.identity.name, grant->refused);
 		return RC_OK;
 	}
 	decision = lanes_decide(&lane->identity, &lane->lease, &offer, now_ms, why);
@@ -158,6 +265,7 @@ static enum rc_status decide_offer(struct leader *leader, const Rollcall__Hello 
 	switch (decision) {
 	case LANE_REFUSE:
 		grant->refused = rc_arena_strdup(leader->arena, why);
+		lacks(leader, offer.identity.name, why);
 		rc_log(RC_LOG_DEBUG, "lane_refused", "lane=%s worker=%s why=\"%s\"",
 		       offer.identity.name, offer.worker, why);
 		/* It has worked under this epoch, though it cannot go on: when it can, it gets a new one, and
@@ -171,6 +279,8 @@ static enum rc_status decide_offer(struct leader *leader, const Rollcall__Hello 
 	case LANE_HAND_BACK:
 		lane->lease.returned = true;
 		grant->refused = rc_arena_strdup(leader->arena, why);
+		if (offer.unfit)
+			lacks(leader, offer.identity.name, why);
 		rc_log(RC_LOG_INFO, "lane_handed_back", "lane=%s worker=%s epoch=%" PRIu64,
 		       offer.identity.name, offer.worker, lane->lease.epoch);
 		return lease_store(leader->db, lane, err);
@@ -218,6 +328,8 @@ static enum rc_status answer(struct leader *leader, const Rollcall__Hello *hello
 		lane->name = hello->lanes[i]->name;
 		grant.lanes[grant.n_lanes++] = lane;
 		status = decide_offer(leader, hello, hello->lanes[i], lane, err);
+		if (status == RC_OK)
+			status = note_offer(leader, hello, hello->lanes[i], lane->refused, err);
 	}
 	if (status == RC_OK)
 		status = db_commit(leader->db, err);
@@ -297,6 +409,7 @@ enum rc_status leader_hellos(struct leader *leader, struct rc_error *err)
 void leader_lanes_refresh(struct leader *leader)
 {
 	int64_t now_ms = rc_clock_wall_ms();
+	char lack[READINESS_TEXT_MAX];
 	size_t held = 0;
 
 	for (size_t i = 0; i < leader->lane_count; i++) {
@@ -307,10 +420,14 @@ void leader_lanes_refresh(struct leader *leader)
 		dispatch_lane_open(leader->dispatch, lane->number, open);
 		held += open;
 	}
+	if (now_ms - leader->lane_lacks_at_ms < LACKS_FRESH_MS)
+		snprintf(lack, sizeof(lack), "no lane is granted: %s", leader->lane_lacks);
+	else
+		snprintf(lack, sizeof(lack),
+			 "no lane is granted: start a rollcall-worker whose ROLLCALL_LANES name "
+			 "addresses of its machine");
 	readiness_set(leader->context->readiness, READINESS_LANES, READINESS_LEADER_THREAD,
-		      held ? NULL
-			   : "no lane is granted: start a rollcall-worker whose ROLLCALL_LANES "
-			     "name addresses of its machine");
+		      held ? NULL : lack);
 }
 
 bool leader_any_lane(struct leader *leader, uint32_t *ret_lane)
@@ -347,7 +464,7 @@ enum rc_status leader_holds(struct leader *leader, struct rc_error *err)
 enum rc_status leader_lanes_move(struct leader *leader, struct rc_error *err)
 {
 	int64_t now_ms = rc_clock_wall_ms(), count = 0;
-	enum rc_status status = RC_OK;
+	enum rc_status status = lanes_forget_offers(leader->db, err);
 	uint32_t to;
 
 	for (size_t i = 0; i < leader->lane_count && status == RC_OK; i++) {

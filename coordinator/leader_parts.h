@@ -65,6 +65,11 @@ struct leader {
 	struct lease_lane *lanes;
 	size_t lane_count;
 	uint32_t next_lane; /* for resolve shards */
+	struct offer_known
+	    *offers; /* what was written of each offer, so that it is not written again */
+	size_t offer_count;
+	char lane_lacks[384]; /* why the last lane that could have been granted was not */
+	int64_t lane_lacks_at_ms;
 
 	struct dispatch *dispatch;
 	struct cursor *cursors;

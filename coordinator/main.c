@@ -2,6 +2,7 @@
  * rollcall-coordinator - serves the API, plans lists, sends shards, keeps results.
  *
  * `rollcall-coordinator` serves until SIGTERM or SIGINT; `migrate` brings the schema up and ends;
+ * `doctor` says whether database and broker answer;
  * `key` makes an API key, prints it once and ends. What is wrong at start is one sentence and exit
  * status 1; a wrong option is 2.
  */
@@ -33,7 +34,8 @@
 
 enum { EXIT_WRONG = 1, EXIT_USAGE = 2, STOP_MAX_MS = 2500 };
 
-static const char usage[] = "[OPTIONS] [migrate | key --role read|submit|admin [--name NAME]]";
+static const char usage[] =
+    "[OPTIONS] [migrate | doctor | key --role read|submit|admin [--name NAME]]";
 
 /* What `key` takes besides the options of the service. */
 struct key_request {
@@ -395,6 +397,41 @@ static int migrate(const struct config *config)
 	return 0;
 }
 
+/* For `rollcall doctor`: lines whose fields are parted by tabs, as `rollcall-worker doctor` has
+ * them. */
+static int doctor(const struct config *config)
+{
+	enum { ASK_MS = 5000 };
+	rd_kafka_t *client = NULL;
+	struct broker broker;
+	struct rc_error err;
+	enum rc_status database, kafka;
+	struct db *db;
+	int32_t partitions;
+	bool changed;
+
+	database = db_open(config->database, "rollcall-doctor", 0, &db, &err);
+	if (database == RC_OK)
+		db_close(db);
+	printf("\tdatabase\t%s\t%s\n", database == RC_OK ? "ok" : "fail",
+	       database == RC_OK ? "PostgreSQL answers" : err.text);
+	broker_init(&broker, &config->kafka);
+	kafka = broker_look(&broker, rc_clock_mono_ms(), &changed, &err);
+	if (kafka == RC_OK)
+		kafka = rc_kafka_producer_new(&broker.settings, "rollcall-doctor", NULL, NULL,
+					      &client, &err);
+	if (kafka == RC_OK)
+		kafka = rc_kafka_partitions(client, RC_TOPIC_CONTROL, ASK_MS, &partitions, &err);
+	if (client)
+		rd_kafka_destroy(client);
+	/* A broker that knows no topic of ours yet answers all the same. */
+	if (kafka == RC_NOT_FOUND)
+		kafka = RC_OK;
+	printf("\tbroker\t%s\t%s\n", kafka == RC_OK ? "ok" : "fail",
+	       kafka == RC_OK ? "Kafka answers" : err.text);
+	return database == RC_OK && kafka == RC_OK ? 0 : EXIT_WRONG;
+}
+
 static int make_key(const struct config *config, const struct key_request *request)
 {
 	char key[KEY_TEXT_MAX];
@@ -491,6 +528,8 @@ int main(int argc, char **argv)
 		exit_status = serve(&config);
 	} else if (rest + 1 == argc && strcmp(argv[rest], "migrate") == 0) {
 		exit_status = migrate(&config);
+	} else if (rest + 1 == argc && strcmp(argv[rest], "doctor") == 0) {
+		exit_status = doctor(&config);
 	} else if (rest + 1 == argc && strcmp(argv[rest], "key") == 0) {
 		exit_status = make_key(&config, &key);
 	} else {

@@ -41,10 +41,14 @@ enum lane_decision lanes_decide(const struct lane_identity *registered,
 		return holder ? LANE_HAND_BACK : LANE_REFUSE;
 	}
 	if (!offer->proved) {
-		snprintf(ret_why, LANES_WHY_MAX, "it is not proved: %.300s",
+		snprintf(ret_why, LANES_WHY_MAX, "it is not proved: %.600s",
 			 offer->problem && *offer->problem ? offer->problem
 							   : "its address could not be bound");
 		return LANE_REFUSE;
+	}
+	if (offer->unfit) {
+		snprintf(ret_why, LANES_WHY_MAX, "%.700s", offer->unfit);
+		return holder ? LANE_HAND_BACK : LANE_REFUSE;
 	}
 	if (!lease->exists || lease->returned)
 		return LANE_GRANT;
@@ -57,7 +61,9 @@ enum lane_decision lanes_decide(const struct lane_identity *registered,
 	}
 	if (offer->socket_held && *offer->machine && strcmp(offer->machine, lease->machine) == 0)
 		return LANE_GRANT;
-	if (since_ms >= LANES_REGRANT_MS || since_ms < 0)
+	if (since_ms < 0)
+		since_ms = 0;
+	if (since_ms >= LANES_REGRANT_MS)
 		return LANE_GRANT;
 	snprintf(ret_why, LANES_WHY_MAX, "worker %.200s holds it for another %" PRId64 " s at most",
 		 lease->worker, (LANES_REGRANT_MS - since_ms + 999) / 1000);

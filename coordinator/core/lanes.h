@@ -52,6 +52,7 @@ struct lane_offer {
 	bool returned;
 	uint64_t epoch;
 	const char *problem;
+	const char *unfit; /* why it may not probe, as its worker's doctor sees it; NULL: it may */
 };
 
 enum lane_decision {

@@ -6,7 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const enum dns_type types[] = { DNS_A, DNS_MX, DNS_AAAA };
+	static const enum dns_type types[] = { DNS_A, DNS_MX, DNS_AAAA, DNS_PTR, DNS_TXT };
 	static struct dns_answer answer;
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {

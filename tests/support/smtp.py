@@ -34,8 +34,9 @@ class Session:
 class Server:
     """`people`: local parts that exist. Replies to RCPT wait while `held`, until `release()`."""
 
-    def __init__(self, address, port, people=()):
+    def __init__(self, address, port, people=(), greeting="220 mx.test ESMTP"):
         self.people = set(people)
+        self.greeting = greeting
         self.held = False
         self.go = threading.Event()
         self.sessions = []
@@ -68,7 +69,7 @@ class Server:
 
     def _talk(self, connection, session):
         try:
-            connection.sendall(b"220 mx.test ESMTP\r\n")
+            connection.sendall(self.greeting.encode() + b"\r\n")
             with connection.makefile("rb") as lines:
                 for raw in lines:
                     line = raw.decode(errors="replace").strip()

@@ -16,7 +16,7 @@ enum {
 	RCODE_NXDOMAIN = 3,
 	RCODE_REFUSED = 5,
 	CNAME_STEPS_MAX = 8,
-	RECORDS_MAX = 256,  /* of one reply that we look at */
+	RECORDS_MAX = 256, /* of one reply that we look at */
 	POINTERS_MAX = 32,
 	TTL_MIN_MS = 60 * 1000,
 	TTL_MAX_MS = 86400 * 1000,
@@ -68,8 +68,9 @@ static char lower(uint8_t octet)
 }
 
 /*
- * RFC 1035, 4.1.4. Leaves the cursor behind the name. A label with a dot, a NUL or any octet that no host name has gets '?' in
- * its place, which dns_name_valid() refuses later: such a host is kept out, the reply stays good.
+ * RFC 1035, 4.1.4. Leaves the cursor behind the name. A label with a dot, a NUL or any octet that
+ * no host name has gets '?' in its place, which dns_name_valid() refuses later: such a host is kept
+ * out, the reply stays good.
  */
 static void read_name(struct cursor *cursor, char ret_name[DNS_NAME_MAX])
 {
@@ -112,7 +113,7 @@ static void read_name(struct cursor *cursor, char ret_name[DNS_NAME_MAX])
 			const uint8_t octet = cursor->data[at + 1 + i];
 
 			ret_name[used++] =
-				octet > ' ' && octet < 127 && octet != '.' ? lower(octet) : '?';
+			    octet > ' ' && octet < 127 && octet != '.' ? lower(octet) : '?';
 		}
 		ret_name[used] = '\0';
 		at += 1 + (size_t)size;
@@ -156,7 +157,33 @@ static void add_mx(struct dns_answer *answer, uint16_t preference, const char *h
 	memcpy(place->host, host, strlen(host) + 1);
 }
 
-static void use_record(struct cursor *cursor, const struct record *record, struct dns_answer *answer)
+/* RFC 1035, 3.3.14: character strings, each behind its length. */
+static void add_txt(struct cursor *data, struct dns_answer *answer)
+{
+	while (data->at < data->len && !data->broken) {
+		const uint32_t size = read_number(data, 1);
+
+		if (data->len - data->at < size || answer->txt_len + size + 1 > DNS_TXT_MAX) {
+			data->broken = true;
+			return;
+		}
+		for (uint32_t i = 0; i < size; i++) {
+			const uint8_t octet = data->data[data->at++];
+
+			answer->txt[answer->txt_len++] =
+			    octet >= ' ' && octet < 127 ? (char)octet : '?';
+		}
+	}
+	if (answer->txt_len == DNS_TXT_MAX) {
+		data->broken = true;
+		return;
+	}
+	answer->txt[answer->txt_len++] = '\0';
+	answer->txt_n++;
+}
+
+static void use_record(struct cursor *cursor, const struct record *record,
+		       struct dns_answer *answer)
 {
 	struct cursor data = { cursor->data, record->data_at + record->data_len, record->data_at,
 			       false };
@@ -171,6 +198,18 @@ static void use_record(struct cursor *cursor, const struct record *record, struc
 			return;
 		}
 		add_mx(answer, preference, host);
+	} else if (record->type == DNS_PTR) {
+		char host[DNS_NAME_MAX];
+
+		read_name(&data, host);
+		if (data.broken) {
+			cursor->broken = true;
+			return;
+		}
+		add_mx(answer, 0, host);
+	} else if (record->type == DNS_TXT) {
+		add_txt(&data, answer);
+		cursor->broken = cursor->broken || data.broken;
 	} else {
 		const size_t size = record->type == DNS_A ? 4 : 16;
 
@@ -195,9 +234,10 @@ static void lessen(struct dns_answer *answer, bool *any, uint32_t ttl_s)
 	*any = true;
 }
 
-/* One pass over the answer section for `owner`. Returns whether a CNAME leads on; then `owner` is its target. */
-static bool walk_answers(struct cursor start, size_t n, char owner[DNS_NAME_MAX], enum dns_type type,
-			 struct dns_answer *answer, bool *any_ttl, bool *broken)
+/* One pass over the answer section for `owner`. Returns whether a CNAME leads on; then `owner` is
+ * its target. */
+static bool walk_answers(struct cursor start, size_t n, char owner[DNS_NAME_MAX],
+			 enum dns_type type, struct dns_answer *answer, bool *any_ttl, bool *broken)
 {
 	struct cursor cursor = start;
 	char next[DNS_NAME_MAX] = "";
@@ -230,10 +270,11 @@ static bool walk_answers(struct cursor start, size_t n, char owner[DNS_NAME_MAX]
 }
 
 /*
- * RFC 2308, 5: the lesser of the SOA's own TTL and its MINIMUM field; 0 without one. False: it denies nothing, it refers to
- * somebody else (2.2: an NS record and no SOA), or cannot be read.
+ * RFC 2308, 5: the lesser of the SOA's own TTL and its MINIMUM field; 0 without one. False: it
+ * denies nothing, it refers to somebody else (2.2: an NS record and no SOA), or cannot be read.
  */
-static bool read_denial(struct cursor cursor, size_t answers, size_t authorities, uint32_t *ret_ttl_s)
+static bool read_denial(struct cursor cursor, size_t answers, size_t authorities,
+			uint32_t *ret_ttl_s)
 {
 	bool refers = false;
 
@@ -268,6 +309,8 @@ void dns_answer_parse(const uint8_t *reply, size_t len, const char *name, enum d
 	ret->ttl_s = 0;
 	ret->mx_n = 0;
 	ret->ip_n = 0;
+	ret->txt_n = 0;
+	ret->txt_len = 0;
 	if (reply == NULL || len < HEADER_LEN || strlen(name) >= sizeof(owner))
 		return;
 	skip(&cursor, 2);
@@ -288,7 +331,8 @@ void dns_answer_parse(const uint8_t *reply, size_t len, const char *name, enum d
 		ret->state = DNS_REFUSED;
 		return;
 	}
-	/* What is cut off may be what was asked for: it comes here only where TCP did not bring the rest. */
+	/* What is cut off may be what was asked for: it comes here only where TCP did not bring the
+	 * rest. */
 	if ((rcode != 0 && rcode != RCODE_NXDOMAIN) || questions > 1 || (flags & FLAG_TRUNCATED))
 		return;
 	for (size_t i = 0; i < questions; i++) {
@@ -318,9 +362,11 @@ void dns_answer_parse(const uint8_t *reply, size_t len, const char *name, enum d
 		if (broken) {
 			ret->mx_n = 0;
 			ret->ip_n = 0;
+			ret->txt_n = 0;
+			ret->txt_len = 0;
 			return;
 		}
-		if (ret->mx_n > 0 || ret->ip_n > 0) {
+		if (ret->mx_n > 0 || ret->ip_n > 0 || ret->txt_n > 0) {
 			ret->state = DNS_FOUND;
 			return;
 		}

@@ -82,7 +82,20 @@ static const struct rc_option table[] = {
 	  .type = RC_OPTION_BOOL,
 	  .offset = AT(unsafe_lanes),
 	  .value = "off",
-	  .help = "Probe with a lane whose reverse DNS, HELO or port 25 is known not to be fit." },
+	  .help = "Probe with a lane that doctor found unfit: reverse DNS, HELO, MX or port 25." },
+	{ .name = "doctor-target",
+	  .type = RC_OPTION_STRING,
+	  .offset = AT(doctor_target),
+	  .unit = "host[:port]",
+	  .help =
+	      "The mail server that doctor tries port 25 with; without it the MX of MAIL FROM's "
+	      "domain." },
+	{ .name = "dnsbls",
+	  .type = RC_OPTION_STRING,
+	  .offset = AT(dnsbls),
+	  .unit = "zone,...",
+	  .help = "Block lists that doctor looks the lanes' addresses up in, such as "
+		  "zen.spamhaus.org; without it none." },
 	{ .name = "time-scale",
 	  .type = RC_OPTION_INT,
 	  .offset = AT(time_scale),

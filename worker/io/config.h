@@ -24,6 +24,8 @@ struct worker_config {
 	const char *allow_targets;
 	bool pace;
 	bool unsafe_lanes;
+	const char *doctor_target;
+	const char *dnsbls;
 	int64_t time_scale;
 	const char *rules_dir;
 	int64_t sessions;

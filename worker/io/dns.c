@@ -41,12 +41,14 @@ struct dns_entry {
 };
 
 /* An answer in as little memory as it takes: `ip_n` addresses, then `mx_n` times preference, length
- * and name. */
+ * and name, then the texts. */
 struct packed {
 	enum dns_state state;
 	uint32_t ttl_s;
 	uint16_t mx_n;
 	uint16_t ip_n;
+	uint16_t txt_n;
+	uint16_t txt_len;
 	size_t names_at;
 	char data[];
 };
@@ -117,6 +119,7 @@ static struct packed *answer_pack(const struct dns_answer *answer)
 
 	for (size_t i = 0; i < answer->mx_n; i++)
 		size += 2 + strlen(answer->mx[i].host) + 1;
+	size += answer->txt_len;
 	struct packed *packed = malloc(sizeof(*packed) + size);
 
 	if (packed == NULL)
@@ -125,6 +128,8 @@ static struct packed *answer_pack(const struct dns_answer *answer)
 	packed->ttl_s = answer->ttl_s;
 	packed->mx_n = (uint16_t)answer->mx_n;
 	packed->ip_n = (uint16_t)answer->ip_n;
+	packed->txt_n = (uint16_t)answer->txt_n;
+	packed->txt_len = (uint16_t)answer->txt_len;
 	packed->names_at = names_at;
 	memcpy(packed->data, answer->ip, names_at);
 	char *at = packed->data + names_at;
@@ -136,6 +141,7 @@ static struct packed *answer_pack(const struct dns_answer *answer)
 		memcpy(at + 2, answer->mx[i].host, len);
 		at += 2 + len;
 	}
+	memcpy(at, answer->txt, answer->txt_len);
 	return packed;
 }
 
@@ -146,7 +152,7 @@ static const struct dns_answer *answer_unpack(struct dns *dns, const struct pack
 	if (packed == NULL) {
 		answer->state = DNS_BROKEN;
 		answer->ttl_s = 0;
-		answer->mx_n = answer->ip_n = 0;
+		answer->mx_n = answer->ip_n = answer->txt_n = answer->txt_len = 0;
 		return answer;
 	}
 	answer->state = packed->state;
@@ -163,6 +169,9 @@ static const struct dns_answer *answer_unpack(struct dns *dns, const struct pack
 		memcpy(answer->mx[i].host, at + 2, len);
 		at += 2 + len;
 	}
+	answer->txt_n = packed->txt_n;
+	answer->txt_len = packed->txt_len;
+	memcpy(answer->txt, at, packed->txt_len);
 	return answer;
 }
 
@@ -333,7 +342,7 @@ static void on_answer(void *arg, int status, int timeouts, unsigned char *reply,
 	} else {
 		answer->state = state_of(status);
 		answer->ttl_s = 0;
-		answer->mx_n = answer->ip_n = 0;
+		answer->mx_n = answer->ip_n = answer->txt_n = answer->txt_len = 0;
 	}
 	entry->answer = answer_pack(answer);
 	entry->expires_ms = uv_now(dns->loop) + dns_answer_keep_ms(answer);

@@ -397,6 +397,11 @@ bool lane_prove(struct lane *lane)
 	return was_proved != lane->proved || was_held != (lane->held >= 0);
 }
 
+bool lane_fit(const struct lane *lane)
+{
+	return lane->proved && (lane->fitness.overridden || lane->fitness.verdict == FITNESS_OK);
+}
+
 void lane_release(struct lane *lane)
 {
 	if (lane->held >= 0)

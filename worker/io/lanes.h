@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "common/base/status.h"
+#include "worker/core/fitness.h"
 
 enum {
 	LANES_MAX = 256,
@@ -24,6 +25,15 @@ enum {
 	LANE_HELO_MAX = 256,
 	LANE_MAIL_FROM_MAX = 320,
 	LANE_PROBLEM_MAX = 400
+};
+
+struct lane_fitness {
+	enum fitness_result verdict; /* FITNESS_WAITS: no look has decided yet */
+	bool overridden;	     /* ROLLCALL_UNSAFE_LANES */
+	int64_t checked_at_ms;	     /* wall clock; 0: never */
+	uint64_t look_at_ms;	     /* of rc_clock_boot_ms(): the next look */
+	unsigned said;		     /* hellos that have carried what was found last */
+	struct fitness_finding findings[FITNESS_CHECKS];
 };
 
 struct lane {
@@ -40,6 +50,9 @@ struct lane {
 	bool proved;
 	char problem[LANE_PROBLEM_MAX]; /* why it is not; empty: nothing */
 	int held;			/* the abstract socket; -1: not ours */
+
+	/* What the doctor found, kept by whoever looks after the lanes. */
+	struct lane_fitness fitness;
 
 	/* The grant, kept by whoever keeps the leases. */
 	uint64_t epoch;		/* 0: none */
@@ -70,6 +83,8 @@ void lanes_done(struct lanes *lanes);
 
 /* Binds once more and takes the abstract socket where it is free. True: something changed. */
 bool lane_prove(struct lane *lane);
+/* Whether it may probe, as far as this worker knows. */
+bool lane_fit(const struct lane *lane);
 /* Lets go of the abstract socket. */
 void lane_release(struct lane *lane);
 /* NULL: none; a lane that was set aside is not found. */

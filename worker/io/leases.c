@@ -7,15 +7,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/arena.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
 enum {
 	HELLO_EVERY_MS = 5000,
+	HELLO_GATHER_MS = 100,
 	HELLO_SOON_MS = 1000, /* while a lane waits for its grant */
 	LEASE_MAX_MS = 30 * 1000,
 	HELLOS_KEPT = 64, /* an answer to an older one renews nothing */
-	MACHINE_MAX = 128
+	MACHINE_MAX = 128,
+	FINDINGS_TOLD = 3,
+	FINDINGS_AGAIN = 12
 };
 
 struct leases {
@@ -24,6 +28,7 @@ struct leases {
 	struct lanes *lanes;
 	struct kafka_loop *kafka;
 	struct engine *engine;
+	struct rc_arena *arena; /* of one hello */
 	const char *worker;
 	const char *version;
 	char machine[MACHINE_MAX];
@@ -89,10 +94,68 @@ static bool waits_for_grant(const struct leases *leases)
 	for (size_t i = 0; i < leases->lanes->n; i++) {
 		const struct lane *lane = &leases->lanes->lane[i];
 
-		if (lane->proved && lane->epoch == 0 && lane->refused[0] == '\0')
+		if (lane_fit(lane) && lane->epoch == 0 && lane->refused[0] == '\0')
 			return true;
 	}
 	return false;
+}
+
+static Rollcall__LaneFitness fitness_of(const struct lane *lane)
+{
+	if (lane->fitness.verdict == FITNESS_OK)
+		return ROLLCALL__LANE_FITNESS__LANE_FITNESS_FIT;
+	if (lane->fitness.overridden)
+		return ROLLCALL__LANE_FITNESS__LANE_FITNESS_OVERRIDDEN;
+	return lane->fitness.verdict == FITNESS_FAIL
+		   ? ROLLCALL__LANE_FITNESS__LANE_FITNESS_UNFIT
+		   : ROLLCALL__LANE_FITNESS__LANE_FITNESS_CHECKING;
+}
+
+/* Why it cannot be granted; "": nothing stands against it. */
+static const char *problem_of(const struct lane *lane)
+{
+	const char *unsure = "";
+
+	if (!lane->proved || lane_fit(lane))
+		return lane->problem;
+	for (int i = 0; i < FITNESS_CHECKS; i++) {
+		const struct fitness_finding *found = &lane->fitness.findings[i];
+
+		if (found->result == FITNESS_FAIL)
+			return found->text;
+		if (found->result == FITNESS_UNSURE && *unsure == '\0')
+			unsure = found->text;
+	}
+	return unsure;
+}
+
+/* What is not well goes with the hellos that follow a look, and again every minute: it is long, and
+ * a leader may be new. Memory that is not there is left out. */
+static void say_findings(const struct leases *leases, struct lane *lane, Rollcall__LaneOffer *offer)
+{
+	struct lane_fitness *fitness = &lane->fitness;
+
+	if (fitness->checked_at_ms == 0 ||
+	    (fitness->said >= FINDINGS_TOLD && leases->sequence % FINDINGS_AGAIN != 0))
+		return;
+	offer->findings = rc_arena_alloc(leases->arena, FITNESS_CHECKS * sizeof(*offer->findings));
+	for (int i = 0; i < FITNESS_CHECKS && offer->findings != NULL; i++) {
+		const struct fitness_finding *found = &fitness->findings[i];
+		Rollcall__Finding *finding;
+
+		if (found->result <= FITNESS_OK)
+			continue;
+		finding = rc_arena_alloc(leases->arena, sizeof(*finding));
+		if (finding == NULL)
+			return;
+		rollcall__finding__init(finding);
+		finding->check = (char *)(uintptr_t)fitness_check_name(found->check);
+		finding->result = (char *)(uintptr_t)fitness_result_name(found->result);
+		finding->text = (char *)(uintptr_t)found->text;
+		offer->findings[offer->n_findings++] = finding;
+	}
+	offer->findings_told = true;
+	fitness->said++;
 }
 
 static void say(struct leases *leases)
@@ -101,6 +164,7 @@ static void say(struct leases *leases)
 	Rollcall__LaneOffer offers[LANES_MAX];
 	Rollcall__LaneOffer *offer_at[LANES_MAX];
 
+	rc_arena_reset(leases->arena);
 	for (size_t i = 0; i < leases->lanes->n; i++) {
 		struct lane *lane = &leases->lanes->lane[i];
 		Rollcall__LaneOffer *offer = &offers[i];
@@ -118,7 +182,10 @@ static void say(struct leases *leases)
 		offer->socket_held = lane->held >= 0;
 		offer->epoch = lane->epoch;
 		offer->returned = lane->returned;
-		offer->problem = lane->problem;
+		offer->problem = (char *)(uintptr_t)problem_of(lane);
+		offer->fitness = fitness_of(lane);
+		offer->checked_at_ms = lane->fitness.checked_at_ms;
+		say_findings(leases, lane, offer);
 	}
 	leases->sequence++;
 	leases->sent_at_ms[leases->sequence % HELLOS_KEPT] = rc_clock_boot_ms();
@@ -227,6 +294,18 @@ void leases_grant(struct leases *leases, const Rollcall__Grant *grant)
 	arm(leases);
 }
 
+void leases_fitness(struct leases *leases, struct lane *lane)
+{
+	if (leases->returned)
+		return;
+	if (!lane_fit(lane))
+		drop_lane(leases, lane);
+	lane->refused[0] = '\0';
+	/* One hello for the lanes whose looks end together. */
+	leases->next_hello_ms = rc_clock_boot_ms() + HELLO_GATHER_MS;
+	arm(leases);
+}
+
 void leases_void(struct leases *leases)
 {
 	for (size_t i = 0; i < leases->lanes->n; i++)
@@ -273,6 +352,11 @@ struct leases *leases_new(uv_loop_t *loop, struct lanes *lanes, struct kafka_loo
 
 	if (leases == NULL)
 		return NULL;
+	leases->arena = rc_arena_new(0);
+	if (leases->arena == NULL) {
+		free(leases);
+		return NULL;
+	}
 	leases->loop = loop;
 	leases->lanes = lanes;
 	leases->kafka = kafka;
@@ -287,7 +371,10 @@ struct leases *leases_new(uv_loop_t *loop, struct lanes *lanes, struct kafka_loo
 
 static void on_closed(uv_handle_t *handle)
 {
-	free(handle->data);
+	struct leases *leases = handle->data;
+
+	rc_arena_free(leases->arena);
+	free(leases);
 }
 
 void leases_free(struct leases *leases)

@@ -29,6 +29,9 @@ void leases_free(struct leases *leases);
 /* Proves every lane and says hello now. */
 void leases_hello(struct leases *leases);
 void leases_grant(struct leases *leases, const Rollcall__Grant *grant);
+/* A look at `lane` has changed what is known of it: one that is not fit stops at once, and the
+ * leader is told. */
+void leases_fitness(struct leases *leases, struct lane *lane);
 /* The broker is another: every grant is void; hello at once. */
 void leases_void(struct leases *leases);
 /* Hands every lane back. No hello follows. */

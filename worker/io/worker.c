@@ -16,6 +16,7 @@
 #include "common/reply/providers.h"
 #include "common/reply/reply_rules.h"
 #include "worker/io/connection.h"
+#include "worker/io/checkup.h"
 #include "worker/io/dns.h"
 #include "worker/io/engine.h"
 #include "worker/io/kafka_loop.h"
@@ -55,6 +56,7 @@ struct worker {
 	struct engine *engine;
 	struct kafka_loop *kafka;
 	struct leases *leases;
+	struct checkup *checkup;
 	bool ever_connected;
 	bool stopping;
 	bool stopped;
@@ -243,6 +245,14 @@ static void on_kafka_connected(void *context)
 static const struct kafka_loop_events kafka_events = { on_kafka_shard, on_kafka_grant,
 						       on_kafka_generation, on_kafka_connected };
 
+static void on_fitness(struct lane *lane, void *owner)
+{
+	struct worker *worker = owner;
+
+	if (!worker->stopping)
+		leases_fitness(worker->leases, lane);
+}
+
 static void on_broker_wait(uv_timer_t *timer)
 {
 	struct worker *worker = timer->data;
@@ -390,6 +400,7 @@ static enum rc_status start(struct worker *worker, struct rc_error *err)
 		.worker = worker->id,
 		.sessions_max = sessions,
 	};
+	const struct doctor_settings doctor_settings = doctor_settings_of(config, &worker->allow);
 	const struct kafka_loop_settings kafka_settings = {
 		.brokers = config->brokers,
 		.message_key = config->message_key,
@@ -420,6 +431,11 @@ static enum rc_status start(struct worker *worker, struct rc_error *err)
 				    worker->id, ROLLCALL_VERSION);
 	if (worker->leases == NULL)
 		return rc_error_set(err, RC_NO_MEMORY, "out of memory for the leases");
+	status = checkup_new(&worker->loop, worker->network, worker->dns, &doctor_settings,
+			     &worker->lanes, config->unsafe_lanes, on_fitness, worker,
+			     &worker->checkup, err);
+	if (status != RC_OK)
+		return status;
 	uv_timer_start(&worker->broker_wait, on_broker_wait, (uint64_t)config->broker_wait_ms, 0);
 	rc_log(RC_LOG_INFO, "started", "worker=%s lanes=%zu sessions=%u rules=%s", worker->id,
 	       worker->lanes.n, sessions, worker->rules_dir);
@@ -433,6 +449,7 @@ static void stop(struct worker *worker)
 	uv_close((uv_handle_t *)&worker->hangup, NULL);
 	uv_close((uv_handle_t *)&worker->broker_wait, NULL);
 	uv_close((uv_handle_t *)&worker->stop_within, NULL);
+	checkup_free(worker->checkup);
 	/* Sessions first: once a lane is handed back another may have it at once. */
 	engine_free(worker->engine);
 	if (worker->leases != NULL && worker->ever_connected) {

@@ -106,6 +106,33 @@ static void the_socket_counts_on_the_same_machine_only(void **state)
 	assert_int_equal(decide(&lease, &offer), LANE_REFUSE);
 }
 
+static void what_the_doctor_finds_unfit_is_not_granted(void **state)
+{
+	const struct lane_lease none = { .exists = false };
+	struct lane_lease lease = lease_of("w1", 100);
+	struct lane_offer offer = offer_of("w1", 7);
+	char why[LANES_WHY_MAX];
+
+	(void)state;
+	offer.unfit = "doctor: no reverse DNS";
+	assert_int_equal(lanes_decide(&us, &none, &offer, NOW, why), LANE_REFUSE);
+	assert_string_equal(why, "doctor: no reverse DNS");
+	/* Who holds it has stopped by itself: another may have it at once. */
+	assert_int_equal(decide(&lease, &offer), LANE_HAND_BACK);
+	offer.worker = "w2";
+	assert_int_equal(decide(&lease, &offer), LANE_REFUSE);
+}
+
+/* The leader's clock was set back: that says nothing of how long ago it was. */
+static void a_grant_in_the_future_is_a_fresh_one(void **state)
+{
+	const struct lane_offer offer = offer_of("w2", 0);
+	struct lane_lease lease = lease_of("w1", -3600 * 1000);
+
+	(void)state;
+	assert_int_equal(decide(&lease, &offer), LANE_REFUSE);
+}
+
 static void what_was_handed_back_is_free_at_once(void **state)
 {
 	struct lane_lease lease = lease_of("w1", 100);
@@ -164,6 +191,8 @@ int main(void)
 		cmocka_unit_test(the_holder_renews_and_gets_a_new_epoch_only_after_losing_one),
 		cmocka_unit_test(another_worker_waits_45_seconds),
 		cmocka_unit_test(the_socket_counts_on_the_same_machine_only),
+		cmocka_unit_test(what_the_doctor_finds_unfit_is_not_granted),
+		cmocka_unit_test(a_grant_in_the_future_is_a_fresh_one),
 		cmocka_unit_test(what_was_handed_back_is_free_at_once),
 		cmocka_unit_test(an_identity_never_changes),
 		cmocka_unit_test(a_silent_holder_is_not_counted_on),
