@@ -330,8 +330,8 @@ void judge_learn(struct judge *j, const struct shard *s, const struct evidence_d
 	int64_t now_ms = j->d->now_ms;
 	struct known *k = s->domain->known;
 
-	if (evidence->control == VERDICT_CONTROL_REFUSED ||
-	    evidence->control == VERDICT_CONTROL_ACCEPTED) {
+	if (!evidence->control_apart && (evidence->control == VERDICT_CONTROL_REFUSED ||
+					 evidence->control == VERDICT_CONTROL_ACCEPTED)) {
 		int64_t at_ms = believable(evidence->control_at_ms, now_ms);
 
 		/* Each part of a report says again what it has said of the control. */

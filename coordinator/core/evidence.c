@@ -83,10 +83,15 @@ static int weight(enum verdict_control control)
 	return weights[control];
 }
 
+static const Rollcall__Session *session_at(const Rollcall__Report *report, uint32_t place)
+{
+	return place > 0 && place <= report->n_sessions ? report->sessions[place - 1] : NULL;
+}
+
 void evidence_domain(const struct rc_rules *rules, const char *provider,
 		     const Rollcall__Report *report, struct evidence_domain *ret)
 {
-	*ret = (struct evidence_domain){ .mx_host = "", .mx_address = "" };
+	*ret = (struct evidence_domain){ .control_host = "", .mx_host = "", .mx_address = "" };
 	for (size_t i = 0; i < report->n_controls; i++) {
 		const Rollcall__Control *control = report->controls[i];
 		struct verdict_answer a;
@@ -104,9 +109,13 @@ void evidence_domain(const struct rc_rules *rules, const char *provider,
 						     : refused(&a) ? VERDICT_CONTROL_REFUSED
 								   : VERDICT_CONTROL_UNDECIDED;
 
+			const Rollcall__Session *where = session_at(report, control->session);
+
 			if (weight(state) < weight(ret->control))
 				continue;
 			ret->control = state;
+			ret->control_host = where ? where->mx_host : "";
+			ret->control_apart = where && where->control_anew;
 			ret->refuses_by_name = ret->refuses_by_name || by_name(&a);
 			ret->control_at_ms = control->at_ms;
 			ret->control_local =
@@ -172,14 +181,25 @@ void evidence_fill(const struct rc_rules *rules, const Rollcall__Report *report,
 		   struct verdict_input *in)
 {
 	const char *provider = in->provider ? in->provider->name : NULL;
+	const Rollcall__Session *where = session_at(report, answer->session);
+	/* Each host may take mail by rules of its own. */
+	bool elsewhere =
+	    where && domain->control_host[0] && strcmp(where->mx_host, domain->control_host) != 0;
 	uint32_t alike;
 
 	evidence_answer(rules, provider, answer, &in->answer);
 	in->attempt = answer->attempt;
-	if (domain->control == VERDICT_CONTROL_REFUSED ||
-	    domain->control == VERDICT_CONTROL_ACCEPTED ||
-	    (domain->control == VERDICT_CONTROL_UNDECIDED &&
-	     in->control == VERDICT_CONTROL_UNKNOWN)) {
+	if (where && where->control_anew) {
+		in->control = VERDICT_CONTROL_UNKNOWN;
+		in->control_age_s = 0;
+		in->control_same_lane = false;
+	}
+	if (elsewhere) {
+		/* it says nothing of this answer */
+	} else if (domain->control == VERDICT_CONTROL_REFUSED ||
+		   domain->control == VERDICT_CONTROL_ACCEPTED ||
+		   (domain->control == VERDICT_CONTROL_UNDECIDED &&
+		    in->control == VERDICT_CONTROL_UNKNOWN)) {
 		int64_t age_ms = report->reported_at_ms - domain->control_at_ms;
 
 		in->control = domain->control;

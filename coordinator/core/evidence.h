@@ -20,6 +20,8 @@ struct evidence_domain {
 	enum verdict_control
 	    control; /* the best known: accepted before refused before undecided before unknown */
 	int64_t control_at_ms;	      /* of that answer; 0: none */
+	const char *control_host;     /* where it was asked; "" not known */
+	bool control_apart;	      /* that host is not the one that others are asked at first */
 	const uint8_t *control_local; /* UNDECIDED: the local part to ask again; else NULL */
 	size_t control_local_len;
 	enum verdict_postmaster postmaster;
@@ -41,10 +43,10 @@ uint32_t evidence_refused_alike(const struct rc_rules *rules, const char *provid
 				const Rollcall__Report *report,
 				const struct verdict_answer *answer);
 
-/* Fills in->answer, control, control_age_s (by report->reported_at_ms), control_same_lane (true),
- * postmaster..., refuses_by_name, refused_alike and domain_accepted (only ever sets it) from what
- * was read. Controls known from before are the caller's, filled in first: this part's decided
- * control replaces them.
+/* Fills in->answer, control (of the answer's own host), control_age_s (by report->reported_at_ms),
+ * control_same_lane (true), postmaster..., refuses_by_name, refused_alike and domain_accepted (only
+ * ever sets it) from what was read. Controls known from before are the caller's, filled in first:
+ * this part's decided control replaces them.
  */
 void evidence_fill(const struct rc_rules *rules, const Rollcall__Report *report,
 		   const struct evidence_domain *domain, const Rollcall__Answer *answer,

@@ -48,7 +48,7 @@ struct seen {
 struct seen_session {
 	char host[256], address[64], unverified[64], starving[128];
 	uint32_t thrown_away, extensions;
-	bool tls, pipelined, helo;
+	bool tls, pipelined, helo, anew;
 };
 
 struct play {

@@ -58,7 +58,8 @@ static void see_session(struct play *y, const Rollcall__Session *s)
 	*to = (struct seen_session){ .tls = s->tls,
 				     .thrown_away = s->tls_thrown_away,
 				     .pipelined = s->pipelined,
-				     .helo = s->used_helo };
+				     .helo = s->used_helo,
+				     .anew = s->control_anew };
 	snprintf(to->host, sizeof(to->host), "%s", s->mx_host);
 	snprintf(to->address, sizeof(to->address), "%s", s->mx_address);
 	to->extensions = s->extensions;
@@ -178,6 +179,10 @@ void play_expect_session(struct play *y, char **words, size_t n)
 			ok = s->pipelined;
 		else if (strcmp(w, "helo") == 0)
 			ok = s->helo;
+		else if (strcmp(w, "anew") == 0)
+			ok = s->anew;
+		else if (strcmp(w, "remembered") == 0)
+			ok = !s->anew;
 		else if (strncmp(w, "thrown-away=", 12) == 0)
 			ok = s->thrown_away == (uint32_t)atoi(w + 12);
 		else if (strncmp(w, "extensions=", 11) == 0)

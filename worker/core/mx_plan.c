@@ -206,6 +206,16 @@ struct mx_plan_address *mx_plan_at(struct mx_plan *plan)
 	return &plan->hosts[plan->at_host].addresses[plan->at_address];
 }
 
+bool mx_plan_is_fallback(const struct mx_plan *plan)
+{
+	uint32_t best = UINT32_MAX;
+
+	for (uint8_t i = 0; i < plan->host_n; i++)
+		if (plan->hosts[i].preference < best)
+			best = plan->hosts[i].preference;
+	return plan->chosen && plan->hosts[plan->at_host].preference > best;
+}
+
 void mx_plan_failed(struct mx_plan *plan)
 {
 	if (plan->chosen)

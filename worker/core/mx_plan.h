@@ -80,6 +80,8 @@ enum mx_step mx_plan_next(struct mx_plan *plan, const char **ret_host, struct pr
 bool mx_plan_addresses(struct mx_plan *plan, const struct probe_ip *ips, size_t n, bool failed);
 /* The address given last, by MX_CONNECT. */
 struct mx_plan_address *mx_plan_at(struct mx_plan *plan);
+/* Whether the host given last is one that is meant for when better ones are down. */
+bool mx_plan_is_fallback(const struct mx_plan *plan);
 /* The address given last is left. */
 void mx_plan_failed(struct mx_plan *plan);
 /* Time has passed: every address may be tried again, the one given last first. */

@@ -332,6 +332,7 @@ static int start_talking(struct probe *p, uint64_t now_ms, struct probe_todo *to
 		p->provider = rc_providers_match(p->config->providers, host, p->shard->domain);
 		p->provider_host = host;
 	}
+	p->talk->message.control_anew = probe_control_elsewhere(p);
 	p->probing = true;
 	start_session(p, now_ms);
 	set_state(p, TALKING, now_ms);

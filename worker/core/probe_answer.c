@@ -320,8 +320,7 @@ static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *
 		p->accept_since = r->order;
 	else if (reply->code / 100 == 5)
 		p->accept_run = 0;
-	if (!suspect && p->shard->control == ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED &&
-	    (is_yes(&class) || may_be_greylisted(&class))) {
+	if (!suspect && (is_yes(&class) || may_be_greylisted(&class)) && probe_control_due(p)) {
 		probe_control_want(p, CONTROL_RANDOM);
 		hold = CONTROL_RANDOM;
 	} else if (!suspect && p->shard->ask_postmaster && reply->code / 100 == 5 &&

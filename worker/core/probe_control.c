@@ -46,9 +46,39 @@ void probe_control_lost(struct probe *p, struct probe_control *c, Rollcall__Stag
 		probe_control_fail(p, c, stage, failure, now_ms);
 }
 
+bool probe_control_elsewhere(const struct probe *p)
+{
+	const struct probe_talk *talk = p->controls[CONTROL_RANDOM].talk;
+
+	return mx_plan_is_fallback(&p->plan) ||
+	       (talk && p->talk && strcmp(talk->message.mx_host, p->talk->message.mx_host) != 0);
+}
+
+bool probe_control_due(const struct probe *p)
+{
+	/* One of days ago is not trusted with a whole list that is accepted. */
+	return p->shard->control == ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED ||
+	       probe_control_elsewhere(p) || p->accept_run >= PROBE_CLOSING_RUN;
+}
+
+/* Another host, another answer: it is asked there as if never before, in a new name. */
+static void ask_anew(struct probe *p, struct probe_control *c)
+{
+	if (c->state != CONTROL_SETTLED || !c->talk || !p->talk ||
+	    strcmp(c->talk->message.mx_host, p->talk->message.mx_host) == 0)
+		return;
+	rollcall__control__init(&c->message);
+	c->talk = NULL;
+	c->local_tries = 0;
+	c->state = CONTROL_UNASKED;
+}
+
 void probe_control_want(struct probe *p, int which)
 {
 	struct probe_control *c = &p->controls[which];
+
+	if (which == CONTROL_RANDOM)
+		ask_anew(p, c);
 
 	if (c->state != CONTROL_UNASKED)
 		return;
@@ -59,11 +89,12 @@ void probe_control_want(struct probe *p, int which)
 		c->local_len = (uint8_t)strlen(strcpy(c->local, "postmaster"));
 		c->message.kind = ROLLCALL__CONTROL_KIND__CONTROL_KIND_POSTMASTER;
 	} else {
-		if (p->shard->control_local[0])
+		if (p->shard->control_local[0] && !c->local_len)
 			c->local_len = (uint8_t)strlen(strcpy(c->local, p->shard->control_local));
 		else
-			c->local_len = (uint8_t)control_local(p->seed, p->shard->recipients,
-							      p->shard->n_recipients, c->local);
+			c->local_len =
+			    (uint8_t)control_local(p->seed + c->local_len, p->shard->recipients,
+						   p->shard->n_recipients, c->local);
 		c->message.kind = ROLLCALL__CONTROL_KIND__CONTROL_KIND_RANDOM;
 	}
 	c->message.local.data = (uint8_t *)c->local;

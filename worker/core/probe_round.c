@@ -180,7 +180,7 @@ void probe_round_plan(struct probe *p, uint64_t now_ms)
 		}
 	}
 	/* One place is kept for the control that an acceptance will call for. */
-	if (room > 1 && p->shard->control == ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED &&
+	if (room > 1 && probe_control_due(p) &&
 	    p->controls[CONTROL_RANDOM].state == CONTROL_UNASKED)
 		kept = 1;
 	while (asked + kept < room && p->counts[RCPT_PENDING])

@@ -236,7 +236,13 @@ void probe_answer_suspect(struct probe *probe, struct probe_talk *talk, unsigned
 bool probe_answer_throttles(const struct rc_classification *class);
 
 /* probe_control.c */
-/* It is to be asked, unless it was already. */
+/* Whether the domain's random control, as far as it is known, says nothing of the host spoken to:
+ * each host may take mail by rules of its own, and one that only stands in for another often takes
+ * all. */
+bool probe_control_elsewhere(const struct probe *probe);
+/* Whether an acceptance of this conversation calls for the random control. */
+bool probe_control_due(const struct probe *probe);
+/* It is to be asked, unless it was already: the random one, at this host. */
 void probe_control_want(struct probe *probe, int which);
 /* The session is about to end, or there is none: asks the closing one where somebody waits for it.
  */

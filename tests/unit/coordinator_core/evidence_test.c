@@ -40,7 +40,7 @@ struct world {
 	Rollcall__Answer answers[4], *answer_list[4];
 	Rollcall__Control controls[4], *control_list[4];
 	Rollcall__Reply replies[8];
-	Rollcall__Session session, *session_list[1];
+	Rollcall__Session session, backup, *session_list[2];
 	size_t n;
 };
 
@@ -183,6 +183,53 @@ static void test_refused_alike(void **state)
 	assert_int_equal(v.reason, RC_REASON_MAILBOX_NOT_FOUND);
 }
 
+/* The first host refuses the random name, the one that stands in for it takes all: neither's word holds
+ * for the other. */
+static void test_control_of_another_host(void **state)
+{
+	struct world w;
+	struct evidence_domain d;
+	struct verdict_input in = { .domain = VERDICT_DOMAIN_MX, .attempts_max = 4 };
+	struct verdict v;
+
+	(void)state;
+	start(&w);
+	rollcall__session__init(&w.backup);
+	w.backup.mx_host = (char *)"backup.test";
+	w.backup.mx_address = (char *)"192.0.2.2";
+	w.backup.control_anew = true;
+	w.session_list[1] = &w.backup;
+	w.report.n_sessions = 2;
+	add_answer(&w, 250, "2.1.5", "Ok")->session = 1;
+	add_answer(&w, 250, "2.1.5", "Ok")->session = 2;
+	add_control(&w, RANDOM, 550, "5.1.1", "User unknown")->session = 1;
+	evidence_domain(rules, NULL, &w.report, &d);
+	assert_false(d.control_apart);
+	in.control = VERDICT_CONTROL_REFUSED; /* and so it was known from before */
+	evidence_fill(rules, &w.report, &d, w.answer_list[1], &in);
+	assert_int_equal(in.control, VERDICT_CONTROL_UNKNOWN);
+	verdict_row(&in, NULL, &v);
+	assert_int_equal(v.reason, RC_REASON_CONTROL_INCONCLUSIVE);
+	assert_false(v.final);
+	assert_true(v.need_control);
+	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
+	verdict_row(&in, NULL, &v);
+	assert_int_equal(v.reason, RC_REASON_MAILBOX_ACCEPTED);
+
+	w.controls[0].session = 2;
+	set_reply(w.controls[0].reply, 250, "", "Ok");
+	evidence_domain(rules, NULL, &w.report, &d);
+	assert_true(d.control_apart);
+	in.control = VERDICT_CONTROL_REFUSED;
+	evidence_fill(rules, &w.report, &d, w.answer_list[1], &in);
+	verdict_row(&in, NULL, &v);
+	assert_int_equal(v.reason, RC_REASON_DOMAIN_ACCEPTS_ALL);
+	in.control = VERDICT_CONTROL_REFUSED;
+	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
+	verdict_row(&in, NULL, &v);
+	assert_int_equal(v.reason, RC_REASON_MAILBOX_ACCEPTED);
+}
+
 /* Clear refusals, then one answer for all: the latter is how it gets rid of us. */
 static void test_turned_away_after_clear_refusals(void **state)
 {
@@ -245,6 +292,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_control_refused),
 					    cmocka_unit_test(test_control_greylisted),
+					    cmocka_unit_test(test_control_of_another_host),
 					    cmocka_unit_test(test_refused_alike),
 					    cmocka_unit_test(test_turned_away_after_clear_refusals),
 					    cmocka_unit_test(test_out_of_range) };
