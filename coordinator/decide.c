@@ -7,6 +7,7 @@
 
 #include "coordinator/core/history.h"
 #include "coordinator/core/plan.h"
+#include "coordinator/core/risk.h"
 #include "coordinator/store/db.h"
 #include "coordinator/store/groups.h"
 #include "coordinator/store/items.h"
@@ -330,6 +331,8 @@ enum rc_status decide_resolution(const struct decide *d, const struct decide_dom
 	if (!body)
 		return rc_error_set(err, RC_NO_MEMORY, "no memory for a domain's mail servers");
 	write.resolution = body;
+	write.risk = risk_of_servers(d->context->lists, resolution);
+	in.domain_risk = write.risk != 0;
 	in.provider = plan_provider(d->context->providers, domain->domain, resolution);
 	if (!cached && worth_knowing(resolution)) {
 		char group[PLAN_GROUP_MAX];

@@ -287,6 +287,7 @@ static void settle(struct judge *j, struct shard *s, const Rollcall__Report *rep
 				   .history = &history },
 	      report, evidence, answer, &in);
 	in.attempts_max = schedule_attempts(&j->context->schedule);
+	in.domain_risk = domain->risk;
 	in.may_heal =
 	    schedule_may_heal(&j->context->schedule, answer->attempt,
 			      row->deferred && row->attempt > 0 ? row->first_at_ms : j->d->now_ms,

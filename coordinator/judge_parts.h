@@ -60,7 +60,7 @@ struct domain {
 	int64_t first_uid;
 	uint32_t n;
 	struct harvest harvest;
-	bool held, rejects_all, changed;
+	bool held, rejects_all, changed, risk;
 	struct known *known;
 	struct group *greylist;
 };

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "coordinator/core/history.h"
+#include "coordinator/core/risk.h"
 #include "coordinator/judge_parts.h"
 #include "coordinator/store/db.h"
 #include "coordinator/store/inbox.h"
@@ -142,6 +143,9 @@ static struct domain *domain_read(struct judge *j, const struct db_result *r, in
 	d->n = (uint32_t)db_get_int(r, i, INBOX_DOMAIN_N);
 	d->held = db_get_bool(r, i, INBOX_HELD);
 	d->rejects_all = db_get_bool(r, i, INBOX_REJECTS_ALL);
+	d->risk = db_get_int(r, i, INBOX_RISK) != 0 ||
+		  risk_is_young(j->context->lists, d->name, db_get_int(r, i, INBOX_FIRST_SEEN),
+				db_get_int(r, i, INBOX_OLDEST_SEEN), j->d->now_ms);
 	const uint8_t *memory = db_get_bytes(r, i, INBOX_HARVEST, &len);
 
 	if (!harvest_load(&d->harvest, memory, len))

@@ -227,6 +227,11 @@ bool lists_is_disposable_mx(const struct lists *lists, const char *mx_host)
 	       name_set_has_domain(&lists->disposable, mx_host);
 }
 
+bool lists_is_popular(const struct lists *lists, const char *domain)
+{
+	return name_set_has(&lists->popular, domain, strlen(domain));
+}
+
 /* Somebody has mailboxes there: no slip. */
 static bool is_known(const struct lists *lists, const char *domain)
 {

@@ -36,6 +36,8 @@ bool lists_do_not_probe(const struct lists *lists, const char *domain, const cha
 bool lists_is_parked(const struct lists *lists, const char *mx_host);
 /* A mail server of somebody who runs disposable domains, listed or not. */
 bool lists_is_disposable_mx(const struct lists *lists, const char *mx_host);
+/* Very many people have their mailboxes there. */
+bool lists_is_popular(const struct lists *lists, const char *domain);
 /* The popular domain that this one is probably a slip of; NULL: none, as for one that is popular or
  * free itself. Lives as long as the lists. */
 const char *lists_did_you_mean(const struct lists *lists, const char *domain);

@@ -23,6 +23,8 @@ static unsigned flags_of(const struct verdict_input *in)
 		flags |= VERDICT_DISPOSABLE;
 	if (in->free)
 		flags |= VERDICT_FREE;
+	if (in->domain_risk)
+		flags |= VERDICT_DOMAIN_RISK;
 	return flags;
 }
 

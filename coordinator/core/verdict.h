@@ -105,6 +105,7 @@ struct verdict_input {
 	bool disposable;
 	bool role;
 	bool free;
+	bool domain_risk;
 	bool do_not_probe;
 
 	/* the domain */

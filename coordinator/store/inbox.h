@@ -66,7 +66,10 @@ enum {
 	INBOX_WINDOW_LATE,
 	INBOX_WINDOW_KEY,
 	INBOX_WINDOW_SEEN_AT,
-	INBOX_WINDOW_PASSED
+	INBOX_WINDOW_PASSED,
+	INBOX_RISK,
+	INBOX_FIRST_SEEN,
+	INBOX_OLDEST_SEEN /* of all domains */
 };
 enum rc_status inbox_shards(struct db *db, const struct rc_buf *ids, struct db_result **ret_result,
 			    struct rc_error *err) RC_MUST_CHECK;

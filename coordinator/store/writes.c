@@ -46,7 +46,7 @@ struct writes *writes_new(void)
 		return NULL;
 	batch_init(&w->done_deferred, 2);
 	batch_init(&w->deferred, 22);
-	batch_init(&w->domains, 10);
+	batch_init(&w->domains, 11);
 	batch_init(&w->shards, 9);
 	batch_init(&w->reports, 4);
 	batch_init(&w->shards_done, 1);
@@ -261,6 +261,7 @@ void writes_domain(struct writes *w, const struct write_domain *d)
 	batch_text(b, d->provider);
 	int_or_null(b, d->lane, d->lane < 0);
 	batch_bytes(b, d->resolution, d->resolution_len);
+	batch_int(b, d->risk);
 }
 
 void writes_shard(struct writes *w, const struct write_shard *s)
@@ -358,11 +359,13 @@ static const char domains_sql[] =
     "coalesce(d.first_at, u.first_at), due_at = u.due_at,"
     " mx_group = coalesce(u.mx_group, d.mx_group), provider = coalesce(u.provider, d.provider), "
     "lane = coalesce(u.lane, d.lane),"
-    " resolution = coalesce(u.resolution, d.resolution)"
+    " resolution = coalesce(u.resolution, d.resolution),"
+    " risk = CASE WHEN u.resolution IS NULL THEN d.risk ELSE u.risk END"
     " FROM unnest($1::bigint[], $2::int[], $3::smallint[], $4::smallint[], $5::timestamptz[], "
     "$6::timestamptz[], $7::text[],"
-    " $8::text[], $9::int[], $10::bytea[])"
-    " AS u(job, domain_no, state, attempts, first_at, due_at, mx_group, provider, lane, resolution)"
+    " $8::text[], $9::int[], $10::bytea[], $11::smallint[])"
+    " AS u(job, domain_no, state, attempts, first_at, due_at, mx_group, provider, lane, "
+    "resolution, risk)"
     " WHERE d.job = u.job AND d.domain_no = u.domain_no";
 
 static const char shards_sql[] =

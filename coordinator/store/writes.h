@@ -88,8 +88,9 @@ struct write_domain {
 	int64_t first_at_ms, due_at_ms;	 /* 0: null */
 	const char *mx_group, *provider; /* NULL: as it was */
 	int64_t lane;			 /* -1: as it was */
-	const void *resolution;		 /* NULL: as it was */
+	const void *resolution;		 /* NULL: as it was, and so is `risk` */
 	size_t resolution_len;
+	unsigned risk; /* RISK_PARKED ... of coordinator/core/risk.h */
 };
 
 enum { SHARD_QUEUED = 0, SHARD_SENT = 1, SHARD_DONE = 2, SHARD_HELD = 3, SHARD_DROPPED = 4 };

@@ -43,6 +43,17 @@ mailbox = dave
 behaviour = honest
 mailbox = erin
 
+[domain parked.test]
+behaviour = catch_all
+mx = 10 park-mx.above.com
+mailbox = gina
+
+[domain throwaway.test]
+behaviour = honest
+mx = 10 mx.temp-mail.io
+mailbox = hugo
+absent = nobody
+
 [domain nul.test]
 behaviour = null_mx
 mailbox = frank
@@ -180,3 +191,25 @@ def test_a_list_belongs_to_its_tenant_and_client(fleet, work):
     assert ask(other, "DELETE", "/v1/suppressions?entry=nothing")[0] == 400
     status, bad = ask(other, "POST", "/v1/suppressions", b"hello\n")
     assert status == 200 and bad["added"] == 0 and bad["bad"] == 1
+
+
+def test_domains_that_are_a_risk(fleet, work):
+    def risk(*addresses):
+        return {e: r["rollcall_domain_risk"] for e, r in verify(fleet, work, addresses).items()}
+
+    # by their mail servers; the verdict is what the servers say
+    found = verify(fleet, work, ["gina@parked.test", "hugo@throwaway.test", "nobody@throwaway.test", "ann@shop.test", "frank@nul.test"])
+    assert called(found["gina@parked.test"]) == ("catch_all", "domain_accepts_all")
+    assert called(found["hugo@throwaway.test"]) == ("valid", "mailbox_accepted")
+    assert called(found["nobody@throwaway.test"]) == ("invalid", "mailbox_not_found")
+    assert {e: r["rollcall_domain_risk"] for e, r in found.items()} == {
+        "gina@parked.test": "true", "hugo@throwaway.test": "true", "nobody@throwaway.test": "true", "ann@shop.test": "false",
+        "frank@nul.test": "false"}
+    # by their age, once this installation has known domains for long enough to tell
+    with fleet.database() as c:
+        c.cursor().execute("UPDATE domain_knowledge SET first_seen = now() - interval '200 days' WHERE domain = 'shop.test'")
+    assert risk("ann@shop.test", "carol@whole.test", "second@yahoo.com") == {
+        "ann@shop.test": "false", "carol@whole.test": "true", "second@yahoo.com": "false"}
+    with fleet.database() as c:
+        c.cursor().execute("UPDATE domain_knowledge SET first_seen = now() - interval '31 days' WHERE domain = 'whole.test'")
+    assert risk("carol@whole.test", "nobody@whole.test") == {"carol@whole.test": "false", "nobody@whole.test": "false"}
