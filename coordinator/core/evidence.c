@@ -189,7 +189,8 @@ void evidence_fill(const struct rc_rules *rules, const Rollcall__Report *report,
 
 	evidence_answer(rules, provider, answer, &in->answer);
 	in->attempt = answer->attempt;
-	if (where && where->control_anew) {
+	in->stand_in = where && where->control_anew;
+	if (in->stand_in) {
 		in->control = VERDICT_CONTROL_UNKNOWN;
 		in->control_age_s = 0;
 		in->control_same_lane = false;

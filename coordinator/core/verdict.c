@@ -260,6 +260,13 @@ static void by_routing_refusal(const struct verdict_input *in, const struct scor
 	if (in->answer.code == 530)
 		/* whatever else it may mean: who logs in may get another answer (RFC 4954, 6) */
 		retry(in, scores, RC_REASON_AUTH_REQUIRED, v);
+	else if (in->stand_in && in->answer.code != 556)
+		/* a backup that is not set up for the domain, or not at all: the better host, which
+		 * takes the mail, was not heard */
+		retry(in, scores,
+		      rc_reason_status(reason) == RC_RESULT_INVALID ? RC_REASON_SERVER_UNAVAILABLE
+								    : reason,
+		      v);
 	else if (rc_reason_status(reason) == RC_RESULT_INVALID)
 		finish(in, scores, reason,
 		       v); /* 521, 556: the server speaks for itself (RFC 7504) */

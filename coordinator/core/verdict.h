@@ -128,6 +128,8 @@ struct verdict_input {
 	enum verdict_control control;
 	uint32_t control_age_s; /* of a decided control, unscaled */
 	bool control_same_lane;
+	bool stand_in; /* the host that answered stands in for a better one that did not: it may not
+			  know the domain's mailboxes, nor the domain */
 	enum verdict_postmaster postmaster;
 	bool refuses_by_name; /* others were, in the same conversation, in words that name a mailbox
 			       */

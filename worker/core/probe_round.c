@@ -327,6 +327,10 @@ void probe_round_over(struct probe *p, uint64_t now_ms)
 		if (s->said_421) {
 			p->throttled = true;
 			mx_plan_failed(&p->plan);
+		} else if (p->why_reply->code == 521 &&
+			   p->why_stage == ROLLCALL__STAGE__STAGE_GREETING) {
+			/* This host takes no mail (RFC 7504); it says nothing of the others. */
+			mx_plan_failed(&p->plan);
 		} else {
 			struct rc_classification class;
 

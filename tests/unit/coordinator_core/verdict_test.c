@@ -345,6 +345,13 @@ static void test_routing(void **state)
 	is_final(WITH(in, r->refusal_confirmed = true), RC_REASON_MX_REFUSES_DOMAIN);
 	is_final(WITH(in, r->refusal_confirmed = true; r->domain_accepted = true),
 		 RC_REASON_POLICY_REJECTED);
+	/* from a host that stands in for another it says nothing of the domain */
+	is_retried(WITH(in, r->refusal_confirmed = true; r->stand_in = true),
+		   RC_REASON_POLICY_REJECTED);
+	is_retried(WITH(row("521 5.3.2 this host takes no mail"), r->stand_in = true),
+		   RC_REASON_SERVER_UNAVAILABLE);
+	is_final(WITH(row("556 5.1.10 this domain takes no mail"), r->stand_in = true),
+		 RC_REASON_NULL_MX);
 	/* 530 asks for a log-in, even where it is said of other domains: never the domain's end */
 	in = WITH(row("530 SMTP authentication is required"),
 		  r->postmaster = VERDICT_POSTMASTER_REFUSED;
