@@ -104,17 +104,14 @@ static bool enhanced_holds(const struct looking *l, const struct rule *r)
 	return false;
 }
 
-/* A blank stands before and behind each word; of scripts without blanks two characters count as
- * one. */
+/* A blank stands before and behind each word. */
 static unsigned words_of(const struct looking *l)
 {
-	unsigned words = 0, characters = 0;
+	unsigned words = 0;
 
-	for (size_t i = 1; i < l->len; i++) {
+	for (size_t i = 1; i < l->len; i++)
 		words += l->text[i] == ' ';
-		characters += (uint8_t)l->text[i] >= 0xe0;
-	}
-	return words + characters / 2;
+	return words;
 }
 
 /* Stage and code hold already. */

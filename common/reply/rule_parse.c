@@ -215,8 +215,7 @@ static enum rc_status parse_set_piece(struct reading *in, const char *s, size_t 
 
 /* One alternative of a text condition: words and {sets}, with `*` or `~` between them where others
  * may stand. */
-static enum rc_status parse_phrase(struct reading *in, struct rule *r, bool denied, const char *s,
-				   size_t len)
+static enum rc_status parse_phrase(struct reading *in, struct rule *r, const char *s, size_t len)
 {
 	struct phrase phrase = { .group = (uint8_t)r->groups };
 	unsigned words_len = 0;
@@ -258,7 +257,7 @@ static enum rc_status parse_phrase(struct reading *in, struct rule *r, bool deni
 	}
 	if (phrase.n == 0)
 		return rule_wrong(in, "a phrase without a word");
-	if (words_len < 3 && !denied)
+	if (words_len < 3)
 		return rule_wrong(in, "the phrase \"%.*s\" is too short to mean anything", (int)len,
 				  s);
 	if (!rule_grow(&r->phrases, r->n_phrases, sizeof(*r->phrases)))
@@ -282,7 +281,7 @@ static enum rc_status parse_text(struct reading *in, struct rule *r, const char 
 	for (const char *p = value;;) {
 		size_t len = strcspn(p, "|");
 
-		status = parse_phrase(in, r, denied, p, len);
+		status = parse_phrase(in, r, p, len);
 		if (status)
 			return status;
 		if (p[len] == '\0')

@@ -224,15 +224,24 @@ static void by_failure(const struct verdict_input *in, const struct scores *scor
 	defer(RC_REASON_NOT_PROBED, VERDICT_WAIT_AT_ONCE, v);
 }
 
+/*
+ * Whether a refusal without a name may be a server's way to be rid of us: it has named others in
+ * the same conversation, or this row waited because we were turned away, and no rule knows the
+ * words. Postmaster, asked a while later, proves nothing of that moment.
+ */
+static bool doubtful(const struct verdict_input *in)
+{
+	return in->refuses_by_name ||
+	       (in->deferred_for == RC_REASON_THROTTLED && in->answer.class.line == 0);
+}
+
 /* A refusal that names no mailbox: does this server refuse everybody? */
 static void by_nameless_refusal(const struct verdict_input *in, const struct scores *scores,
 				enum rc_reason reason, struct verdict *v)
 {
 	bool everybody = in->postmaster == VERDICT_POSTMASTER_REFUSED && in->postmaster_alike;
 
-	if (everybody && in->refuses_by_name) {
-		/* It knows how to say that there is no such mailbox, and now says to all,
-		 * postmaster included, something else: it has had enough of us. */
+	if (doubtful(in) && (everybody || in->attempt < in->attempts_max)) {
 		retry(in, scores, RC_REASON_THROTTLED, v);
 	} else if (in->domain_accepted || in->control == VERDICT_CONTROL_ACCEPTED) {
 		finish(in, scores, reason, v); /* it tells one from the other */

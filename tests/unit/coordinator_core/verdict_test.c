@@ -322,9 +322,23 @@ static void test_rejects_all(void **state)
 		 RC_REASON_REJECTS_ALL);
 	is_final(WITH(in, r->postmaster_alike = false), RC_REASON_MAILBOX_NOT_FOUND);
 	is_final(WITH(in, r->domain_accepted = true), RC_REASON_MAILBOX_NOT_FOUND);
-	/* one that has other words for a missing mailbox is turning us away with these */
-	is_retried(WITH(in, r->domain_accepted = true; r->refuses_by_name = true),
-		   RC_REASON_THROTTLED);
+	/* one that has other words for a missing mailbox may be turning us away with these */
+	in = WITH(in, r->domain_accepted = true; r->refuses_by_name = true);
+	is_retried(in, RC_REASON_THROTTLED);
+	is_deferred(WITH(in, r->postmaster = VERDICT_POSTMASTER_ACCEPTED), RC_REASON_THROTTLED,
+		    VERDICT_WAIT_SCHEDULE);
+	/* but not at every attempt, and this mailbox alone */
+	is_final(WITH(in, r->postmaster = VERDICT_POSTMASTER_ACCEPTED; r->attempt = 4),
+		 RC_REASON_MAILBOX_NOT_FOUND);
+	/* and what began so goes on so, where no rule knows the words */
+	in = WITH(row("550 Requested action not taken"), r->deferred_for = RC_REASON_THROTTLED;
+		  r->domain_accepted = true; r->attempt = 2);
+	is_deferred(in, RC_REASON_THROTTLED, VERDICT_WAIT_SCHEDULE);
+	is_final(WITH(in, r->deferred_for = RC_REASON_UNSET), RC_REASON_MAILBOX_NOT_FOUND);
+	is_final(WITH(row("550 5.4.1 Recipient address rejected: Access denied"),
+		      r->deferred_for = RC_REASON_THROTTLED;
+		      r->domain_accepted = true),
+		 RC_REASON_MAILBOX_NOT_FOUND);
 	/* one that names the mailbox stands whatever the rest */
 	is_final(WITH(row("550 5.1.1 user unknown"), r->postmaster = VERDICT_POSTMASTER_REFUSED;
 		      r->postmaster_alike = true; r->refused_alike = 50),
