@@ -201,7 +201,7 @@ static const struct row {
 	/* 554: in the greeting it never says anything of a mailbox */
 	{ GREETING, "554", "sender", "policy", "policy_rejected", true },
 	{ GREETING, "554 5.1.1 User unknown", "sender", "policy", "policy_rejected", true },
-	{ GREETING, "554 No SMTP service here", "sender", "ip_blocked", "ip_blocked", true },
+	{ GREETING, "554 No SMTP service here", "unclear", "policy", "policy_rejected", true },
 	{ EHLO, "554", "sender", "policy", "sender_rejected", true },
 	{ MAIL, "554 5.7.1 no", "sender", "policy", "sender_rejected", true },
 	{ RCPT, "554", "unclear", "policy", "policy_rejected", true },
