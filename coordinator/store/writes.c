@@ -429,8 +429,7 @@ static const char history_sql[] =
     "lane, checked_at"
     " FROM unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::smallint[], "
     "$7::smallint[], $8::int[], $9::timestamptz[])"
-    " AS u(tenant, domain, local, job, uid, reason, control, lane, checked_at)"
-    " ON CONFLICT DO NOTHING";
+    " AS u(tenant, domain, local, job, uid, reason, control, lane, checked_at)";
 
 static const char health_sql[] =
     "INSERT INTO lane_health AS h (lane, mx_group, ok_at, blocked_since)"

@@ -125,7 +125,7 @@ void writes_shard_done(struct writes *w, uint64_t shard);
  * shards too), and whether it was seen to reject everybody. */
 void writes_harvest(struct writes *w, int64_t job, int32_t domain_no, const void *memory,
 		    size_t len, bool tripped, bool rejects_all);
-/* The tenant's own; nothing where it is there already. */
+/* The tenant's own. */
 void writes_history(struct writes *w, const struct write_history *history);
 /* What a lane has met at an MX group: answers (`ok_at_ms`, which ends a block), or a block since
  * then; 0: neither. */
