@@ -15,6 +15,7 @@ struct block {
 	size_t n_mx;
 	char *domains[PATTERNS_MAX];
 	size_t n_domains;
+	unsigned given; /* which numbers and choices it names */
 };
 
 struct rc_providers {
@@ -28,6 +29,7 @@ static const struct rc_provider standard = {
 	.name = "default",
 	.label = "other servers",
 	.honesty = RC_HONEST,
+	.catch_all = RC_CATCH_ALL_BY_DOMAIN,
 	.connections = 2,
 	.recipients_per_session = 10,
 	.rejections_per_session = 9,
@@ -55,18 +57,52 @@ static const struct number {
 	{ "sample_per_mille", offsetof(struct rc_provider, sample_per_mille), 0, 1000 },
 };
 
-static enum rc_status set_honesty(const struct rc_data_file *f, struct block *b, const char *value,
-				  struct rc_error *err)
+enum { WORDS = 3 };
+
+/* One row a setting that is a word; the words' values count from 1. */
+static const struct choice {
+	const char *key;
+	size_t offset;
+	const char *words[WORDS], *all;
+} choices[] = {
+	{ "honesty",
+	  offsetof(struct rc_provider, honesty),
+	  { [RC_HONEST - 1] = "honest",
+	    [RC_INCONSISTENT - 1] = "inconsistent",
+	    [RC_MISLEADING - 1] = "misleading" },
+	  "honest, inconsistent or misleading" },
+	{ "catch_all",
+	  offsetof(struct rc_provider, catch_all),
+	  { [RC_CATCH_ALL_BY_DOMAIN - 1] = "by_domain",
+	    [RC_CATCH_ALL_NEVER - 1] = "never",
+	    [RC_CATCH_ALL_EVERYBODY - 1] = "everybody" },
+	  "by_domain, never or everybody" },
+};
+
+enum { CHOICES = sizeof(choices) / sizeof(*choices), NUMBERS = sizeof(numbers) / sizeof(*numbers) };
+
+static enum rc_status set_choice(const struct rc_data_file *f, struct block *b,
+				 const struct choice *choice, const char *value,
+				 struct rc_error *err)
 {
-	if (strcmp(value, "honest") == 0)
-		b->p.honesty = RC_HONEST;
-	else if (strcmp(value, "inconsistent") == 0)
-		b->p.honesty = RC_INCONSISTENT;
-	else if (strcmp(value, "misleading") == 0)
-		b->p.honesty = RC_MISLEADING;
-	else
-		return rc_data_file_wrong(
-		    f, err, "honesty is honest, inconsistent or misleading, not \"%s\"", value);
+	for (int i = 0; i < WORDS; i++) {
+		int number = i + 1; /* an enum is as wide */
+
+		if (strcmp(value, choice->words[i]) != 0)
+			continue;
+		memcpy((char *)&b->p + choice->offset, &number, sizeof(number));
+		return RC_OK;
+	}
+	return rc_data_file_wrong(f, err, "%s is %s, not \"%s\"", choice->key, choice->all, value);
+}
+
+/* A setting that stands twice in a block is a slip: which of the two was meant? */
+static enum rc_status once(const struct rc_data_file *f, struct block *b, size_t setting,
+			   const char *key, struct rc_error *err)
+{
+	if (b->given & 1u << setting)
+		return rc_data_file_wrong(f, err, "[%s] has %s twice", b->p.name, key);
+	b->given |= 1u << setting;
 	return RC_OK;
 }
 
@@ -117,13 +153,16 @@ static enum rc_status set(const struct rc_data_file *f, struct block *b, const c
 		b->p.label = copy;
 		return RC_OK;
 	}
-	if (strcmp(key, "honesty") == 0)
-		return set_honesty(f, b, value, err);
+	for (size_t i = 0; i < CHOICES; i++)
+		if (strcmp(key, choices[i].key) == 0)
+			return once(f, b, NUMBERS + i, key, err)
+				   ? RC_INVALID
+				   : set_choice(f, b, &choices[i], value, err);
 	if (strcmp(key, "mx") == 0)
 		return add_patterns(f, key, b->mx, &b->n_mx, value, true, err);
 	if (strcmp(key, "domains") == 0)
 		return add_patterns(f, key, b->domains, &b->n_domains, value, false, err);
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+	for (size_t i = 0; i < NUMBERS; i++) {
 		char *end;
 		long number;
 		int32_t small;
@@ -135,11 +174,33 @@ static enum rc_status set(const struct rc_data_file *f, struct block *b, const c
 			return rc_data_file_wrong(f, err,
 						  "%s is a number from %ld to %ld, not \"%s\"", key,
 						  numbers[i].low, numbers[i].high, value);
+		if (once(f, b, i, key, err))
+			return RC_INVALID;
 		small = (int32_t)number;
 		memcpy((char *)&b->p + numbers[i].offset, &small, sizeof(small));
 		return RC_OK;
 	}
 	return rc_data_file_wrong(f, err, "there is no setting \"%s\"", key);
+}
+
+/* Two blocks that claim the same servers, for the same domains. */
+static enum rc_status check_claims(const struct rc_providers *all, const struct rc_data_file *f,
+				   const struct block *b, struct rc_error *err)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		const struct block *other = all->blocks[i];
+
+		if (other == b || !other->n_domains != !b->n_domains)
+			continue;
+		for (size_t k = 0; k < other->n_mx && !b->n_domains; k++)
+			for (size_t m = 0; m < b->n_mx; m++)
+				if (strcmp(other->mx[k], b->mx[m]) == 0)
+					return rc_data_file_wrong(
+					    f, err,
+					    "[%s]: the mx \"%s\" is claimed by [%s] already",
+					    b->p.name, b->mx[m], other->p.name);
+	}
+	return RC_OK;
 }
 
 static void block_free(struct block *b)
@@ -220,7 +281,9 @@ static enum rc_status read_all(struct rc_data_file *f, struct rc_providers **ret
 			if (b && b != all->fallback && !b->n_mx)
 				status = rc_data_file_wrong(
 				    f, err, "[%s] before this line names no mx", b->p.name);
-			else
+			else if (b)
+				status = check_claims(all, f, b, err);
+			if (!status)
 				status = open_block(all, f, f->text, err);
 			if (!status)
 				b = all->blocks[all->n - 1];
@@ -240,6 +303,8 @@ static enum rc_status read_all(struct rc_data_file *f, struct rc_providers **ret
 	}
 	if (!status && b && b != all->fallback && !b->n_mx)
 		status = rc_data_file_wrong(f, err, "[%s] names no mx", b->p.name);
+	if (!status && b)
+		status = check_claims(all, f, b, err);
 	if (status) {
 		rc_providers_free(all);
 		return status;

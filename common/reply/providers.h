@@ -23,10 +23,18 @@ enum rc_honesty {
 			    connection */
 };
 
+enum rc_catch_all {
+	RC_CATCH_ALL_BY_DOMAIN =
+	    1,		       /* some domains take every name: each has a control of its own */
+	RC_CATCH_ALL_NEVER,    /* none does: a control that is accepted is to be seen twice */
+	RC_CATCH_ALL_EVERYBODY /* all do, at RCPT */
+};
+
 struct rc_provider {
 	const char *name;  /* "gmail": in results and as provider= in data/replies */
 	const char *label; /* "Gmail", for people */
 	enum rc_honesty honesty;
+	enum rc_catch_all catch_all;
 	uint32_t connections;		 /* at once, of the whole fleet */
 	uint32_t connections_per_minute; /* 0: no such cap */
 	uint32_t recipients_per_session; /* RCPTs offered in one session, the control counted */

@@ -294,6 +294,12 @@ static bool misleads(const struct verdict_input *in)
 	return in->provider && in->provider->honesty == RC_MISLEADING;
 }
 
+static bool hardly_accepts_all(const struct verdict_input *in)
+{
+	return in->provider && (in->provider->honesty == RC_INCONSISTENT ||
+				in->provider->catch_all == RC_CATCH_ALL_NEVER);
+}
+
 /* Accepted: what the control says decides. */
 static void by_acceptance(const struct verdict_input *in, const struct scores *scores,
 			  enum rc_reason reason, struct verdict *v)
@@ -304,10 +310,10 @@ static void by_acceptance(const struct verdict_input *in, const struct scores *s
 	}
 	switch (in->control) {
 	case VERDICT_CONTROL_ACCEPTED:
-		/* Some say yes to anything, but only for a while: it is to be seen twice. */
-		if (in->provider && in->provider->honesty == RC_INCONSISTENT &&
-		    in->deferred_for != RC_REASON_CONTROL_INCONCLUSIVE && in->attempts_max &&
-		    in->attempt < in->attempts_max)
+		/* Some say yes to anything, but only for a while; others never do. So it is to be
+		 * seen twice. */
+		if (hardly_accepts_all(in) && in->deferred_for != RC_REASON_CONTROL_INCONCLUSIVE &&
+		    in->attempts_max && in->attempt < in->attempts_max)
 			break;
 		finish(in, scores, RC_REASON_DOMAIN_ACCEPTS_ALL, v);
 		return;

@@ -298,8 +298,21 @@ static void test_providers(void **state)
 		 RC_REASON_DOMAIN_ACCEPTS_ALL);
 	is_final(WITH(in, r->attempt = r->attempts_max), RC_REASON_DOMAIN_ACCEPTS_ALL);
 	in.control = VERDICT_CONTROL_REFUSED;
-	/* honest: an old control does */
+	/* honest: an old control does; but that it accepts everybody, which it never does, is to be
+	 * seen twice */
 	in.provider = rc_providers_find(providers, "gmail");
+	is_deferred(WITH(in, r->control = VERDICT_CONTROL_ACCEPTED), RC_REASON_CONTROL_INCONCLUSIVE,
+		    VERDICT_WAIT_SCHEDULE);
+	is_final(WITH(in, r->control = VERDICT_CONTROL_ACCEPTED; r->attempt = 2;
+		      r->deferred_for = RC_REASON_CONTROL_INCONCLUSIVE),
+		 RC_REASON_DOMAIN_ACCEPTS_ALL);
+	/* by tenant: its own control decides, at once */
+	is_final(WITH(in, r->control = VERDICT_CONTROL_ACCEPTED;
+		      r->provider = rc_providers_find(providers, "workspace")),
+		 RC_REASON_DOMAIN_ACCEPTS_ALL);
+	is_final(WITH(in, r->control = VERDICT_CONTROL_ACCEPTED;
+		      r->provider = rc_providers_find(providers, "microsoft365")),
+		 RC_REASON_DOMAIN_ACCEPTS_ALL);
 	is_final(WITH(in, r->control_age_s = 6 * 86400), RC_REASON_MAILBOX_ACCEPTED);
 }
 

@@ -34,6 +34,18 @@ static void test_shipped(void **state)
 		{ "mxs.mail.ru", "mail.ru", "mailru", RC_HONEST },
 		{ "mx00.gmx.net", "gmx.de", "gmx", RC_HONEST },
 		{ "mx.zoho.com", "example.test", "zoho", RC_HONEST },
+		{ "example-test.mail.protection.partner.outlook.cn", "example.test", "microsoft365",
+		  RC_HONEST },
+		{ "example-test.k-v1.mx.microsoft", "example.test", "microsoft365", RC_HONEST },
+		{ "mx-eu.mail.am0.yahoodns.net", "yahoo.de", "yahoo", RC_MISLEADING },
+		{ "mx1-us1.ppe-hosted.com", "example.test", "proofpoint", RC_HONEST },
+		{ "mx-01-eu-west-1.prod.hydra.sophos.com", "example.test", "sophos", RC_HONEST },
+		{ "mx01.hornetsecurity.com", "example.test", "hornetsecurity", RC_HONEST },
+		{ "cust1234-1.in.mailcontrol.com", "example.test", "forcepoint", RC_HONEST },
+		{ "route1.mx.cloudflare.net", "example.test", "cloudflare", RC_HONEST },
+		{ "inbound-smtp.eu-west-1.amazonaws.com", "example.test", "amazonses", RC_HONEST },
+		{ "smtpin.rzone.de", "example.test", "strato", RC_HONEST },
+		{ "al-ip4-mx-vip1.prodigy.net", "att.net", "prodigy", RC_HONEST },
 		{ "in1-smtp.messagingengine.com", "fastmail.com", "fastmail", RC_HONEST },
 	};
 	struct rc_providers *providers;
@@ -62,6 +74,14 @@ static void test_shipped(void **state)
 	assert_int_equal(rc_providers_find(providers, "outlook")->recipients_per_session, 1);
 	assert_int_equal(rc_providers_find(providers, "mimecast")->greylist_retry_s, 90);
 	assert_ptr_equal(rc_providers_find(providers, "default"), p);
+	assert_int_equal(p->catch_all, RC_CATCH_ALL_BY_DOMAIN);
+	/* by tenant */
+	assert_int_equal(rc_providers_find(providers, "workspace")->catch_all,
+			 RC_CATCH_ALL_BY_DOMAIN);
+	assert_int_equal(rc_providers_find(providers, "microsoft365")->catch_all,
+			 RC_CATCH_ALL_BY_DOMAIN);
+	assert_int_equal(rc_providers_find(providers, "gmail")->catch_all, RC_CATCH_ALL_NEVER);
+	assert_int_equal(rc_providers_find(providers, "aol")->catch_all, RC_CATCH_ALL_EVERYBODY);
 	rc_providers_free(providers);
 }
 
@@ -82,6 +102,14 @@ static void test_bad_files(void **state)
 		{ "[a]\nconnections = 5x\n", "f:2: connections is a number from 1" },
 		{ "[a]\ncolour = red\n", "f:2: there is no setting \"colour\"" },
 		{ "[a]\nmx\n", "f:2: key = value" },
+		{ "[a]\ncatch_all = sometimes\n",
+		  "f:2: catch_all is by_domain, never or everybody" },
+		{ "[a]\nmx = b.c\nlanes = 2\nlanes = 3\n", "f:4: [a] has lanes twice" },
+		{ "[a]\nmx = b.c\nhonesty = honest\nhonesty = honest\n",
+		  "f:4: [a] has honesty twice" },
+		{ "[a]\nmx = b.c\n[d]\nmx = e.f b.c\n[g]\nmx = h.i\n",
+		  "f:5: [d]: the mx \"b.c\" is claimed by [a] already" },
+		{ "[a]\nmx = b.c\n[d]\nmx = b.c\n", "[d]: the mx \"b.c\" is claimed by [a]" },
 	};
 
 	(void)state;
