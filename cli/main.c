@@ -56,7 +56,7 @@ static const struct cli_command commands[] = {
 	  "  --why             with beat: the rules that matched too, and were beaten\n"
 	  "  --rules PATH      a folder with replies and providers, or a file of replies (ROLLCALL_RULES_DIR; else data/ as\n"
 	  "                    installed). Without input (</dev/null) this checks the rules: exit 2 and the line of what is wrong\n"
-	  "What each reason means and what to do with it: docs/verdicts.md.\n",
+	  "What a reason means and what to do with it: docs/reasons/REASON.md, or GET /docs/reasons/REASON of a server.\n",
 	  cli_explain },
 	{ "jobs", "list | show ID | results ID [-o OUT] | wait ID | resume ID [-o OUT] | cancel ID", "the server's jobs",
 	  "  list              all jobs, newest first\n"

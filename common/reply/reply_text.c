@@ -19,9 +19,11 @@ static const uint8_t kinds[128] = {
 };
 
 /* U+00C0 to U+017F without their accents; \1 to \3 stand for two letters. */
-static const char latin[] = "aaaaaa\1ceeeeiiiidnooooo ouuuuyt\2aaaaaa\1ceeeeiiiidnooooo ouuuuyty"
-			    "aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllnnnn"
-			    "nnnnnoooooo\3\3rrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs";
+static const char latin[] =
+    "aaaaaa\1ceeeeiiiidnooooo ouuuuyt\2aaaaaa\1ceeeeiiiidnooooo ouuuuyty"
+    "aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllllnnnn"
+    "nnnnnoooooo\3\3rrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs";
+_Static_assert(sizeof(latin) == 0x180 - 0xc0 + 1, "a letter for each character");
 static const char *const pairs[] = { "", "ae", "ss", "oe" };
 
 struct folding {

@@ -23,6 +23,8 @@ static void test_fold(void **state)
 		  "existe can\xe2\x80\x99t",
 		  " doesnt l utilisateur quoted n existe cant " },
 		{ "Empf\xc3\xa4nger unbekannt, gro\xc3\x9f", " empfanger unbekannt gross " },
+		{ "Łódź Košice Gődöllő Œuvre ľahký šťůžſ",
+		  " lodz kosice godollo oeuvre lahky stuzs " },
 		{ "Empf\xe4nger unbekannt", " empfanger unbekannt " }, /* ISO 8859-1 */
 		{ "Buz\xc3\xb3n lleno; utilis\xc3\xa9", " buzon lleno utilise " },
 		{ "\xd0\x9f\xd0\x9e\xd0\x9b \xd0\x81\xd0\xb6", " пол еж " },
