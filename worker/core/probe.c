@@ -179,6 +179,7 @@ struct probe *probe_new(const struct probe_config *config, const struct probe_id
 	p->started_ms = now_ms;
 	p->wall_ms = wall_ms;
 	p->rcpt_n = (uint16_t)shard->n_recipients;
+	p->accepted = PROBE_NOBODY;
 	p->first = p->last = p->ready_first = p->ready_last = PROBE_NOBODY;
 	if (!take_memory(p)) {
 		rc_arena_free(p->arena);
@@ -319,6 +320,7 @@ static int start_talking(struct probe *p, uint64_t now_ms, struct probe_todo *to
 	p->connections++;
 	p->offered = p->answered = p->rejected = p->mail_offered = p->mail_answered = 0;
 	p->resets = 0;
+	p->heard_yes = 0;
 	p->reset = false;
 	p->connected = p->throttled = p->failed = p->enough = p->utf8 = p->tls_asked = false;
 	p->talk = probe_talk_new(p, host, &todo->ip, now_ms);

@@ -233,6 +233,68 @@ static void close_run(struct probe *p, const struct rc_classification *c,
 	probe_control_settle(p, &p->controls[CONTROL_CLOSING], now_ms);
 }
 
+/* Whether this host has accepted somebody of ours who can be asked for once more. */
+static bool knows_somebody(const struct probe *p)
+{
+	const struct probe_rcpt *r = p->accepted == PROBE_NOBODY ? NULL : &p->rcpts[p->accepted];
+
+	return r && r->talk && strcmp(r->talk->message.mx_host, p->talk->message.mx_host) == 0;
+}
+
+/*
+ * Whom it had accepted, once more. Accepted again: the refusals meant what they said. Refused: they
+ * did not, and whoever was refused since is asked again, in sessions as small as it answered
+ * soundly; where that was tried or nothing was sound, it has had enough of us.
+ */
+static void close_refusals(struct probe *p, const struct rc_classification *c,
+			   const Rollcall__Reply *reply, uint64_t now_ms)
+{
+	struct probe_control *repeat = &p->controls[CONTROL_REPEAT];
+
+	/* In words of its own it may be about the repetition. */
+	if (reply->code / 100 != 5 || c->rule != p->refuse_rule) {
+		if (is_yes(c)) {
+			p->refuse_run = 0;
+			p->heard_yes = p->answered;
+		}
+		probe_control_settle(p, repeat, now_ms);
+		return;
+	}
+	if (p->repeat_most || p->heard_yes < 2) {
+		starve(p, p->refuse_since, reply->code, now_ms);
+		return;
+	}
+	p->repeat_most = true;
+	p->session_most = p->heard_yes;
+	p->enough = true;
+	p->refuse_run = 0;
+	for (uint16_t i = 0; i < p->rcpt_n; i++)
+		if (p->rcpts[i].state == RCPT_HELD && p->rcpts[i].held_for == CONTROL_REPEAT)
+			rcpt_set_state(p, &p->rcpts[i], RCPT_PENDING, now_ms);
+	probe_control_settle(p, repeat, now_ms);
+}
+
+/* A refusal by name is held until it is seen whether the server still tells one from the other. */
+static bool hold_refusal(struct probe *p, struct probe_rcpt *r, const struct rc_classification *c,
+			 const Rollcall__Reply *reply, uint64_t now_ms)
+{
+	if (is_yes(c)) {
+		p->refuse_run = 0;
+		p->heard_yes = p->answered;
+		if (!r->from->smtputf8)
+			p->accepted = (uint16_t)(r - p->rcpts);
+		probe_control_settle(p, &p->controls[CONTROL_REPEAT], now_ms);
+		return false;
+	}
+	if (reply->code / 100 != 5 || c->category != RC_CATEGORY_MAILBOX_NOT_FOUND ||
+	    !knows_somebody(p))
+		return false;
+	if (p->refuse_run++ == 0)
+		p->refuse_since = r->order;
+	p->refuse_rule = c->rule;
+	return !p->stopping;
+}
+
 /* Whether so many were accepted, after a random name was refused, that it is time to ask again. */
 static bool doubtful(const struct probe *p)
 {
@@ -260,6 +322,10 @@ static void take_control(struct probe *p, struct probe_control *c, Rollcall__Rep
 	count(p, &class, reply);
 	if (c == &p->controls[CONTROL_CLOSING]) {
 		close_run(p, &class, reply, now_ms);
+		return;
+	}
+	if (c == &p->controls[CONTROL_REPEAT]) {
+		close_refusals(p, &class, reply, now_ms);
 		return;
 	}
 	if (reply->code / 100 == 5)
@@ -290,7 +356,7 @@ static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *
 			uint64_t now_ms)
 {
 	struct rc_classification class;
-	bool suspect;
+	bool suspect, held;
 	uint32_t since = 0;
 	int hold = -1;
 
@@ -315,6 +381,7 @@ static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *
 		r->answer.retry_after_ms = (uint32_t) class.retry_after_s * 1000;
 	r->order = ++p->order;
 	suspect = watch(p, &class, reply, &since);
+	held = hold_refusal(p, r, &class, reply, now_ms);
 
 	if (is_yes(&class) && p->accept_run++ == 0)
 		p->accept_since = r->order;
@@ -334,6 +401,9 @@ static void take_answer(struct probe *p, struct probe_rcpt *r, Rollcall__Reply *
 		rcpt_set_state(p, r, RCPT_WAITING, now_ms);
 	} else if (hold >= 0 && probe_control_open(&p->controls[hold])) {
 		r->held_for = (uint8_t)hold;
+		rcpt_set_state(p, r, RCPT_HELD, now_ms);
+	} else if (held) {
+		r->held_for = CONTROL_REPEAT;
 		rcpt_set_state(p, r, RCPT_HELD, now_ms);
 	} else if (is_yes(&class) && doubtful(p) && !p->stopping) {
 		r->held_for = CONTROL_CLOSING;
@@ -424,6 +494,7 @@ void probe_answer_end(struct probe *p, uint64_t now_ms)
 					   ROLLCALL__FAILURE__FAILURE_NOT_PROBED, now_ms);
 	/* Who waits for one that was not asked yet need not. */
 	probe_control_settle(p, &p->controls[CONTROL_CLOSING], now_ms);
+	probe_control_settle(p, &p->controls[CONTROL_REPEAT], now_ms);
 }
 
 void probe_answer_reply(struct probe *p, uint64_t now_ms)

@@ -15,8 +15,8 @@ void probe_control_settle(struct probe *p, struct probe_control *c, uint64_t now
 {
 	uint8_t which = (uint8_t)(c - p->controls);
 
-	/* The closing one may be needed again. */
-	c->state = which == CONTROL_CLOSING ? CONTROL_UNASKED : CONTROL_SETTLED;
+	/* What is asked at a session's end may be needed again. */
+	c->state = which >= CONTROL_CLOSING ? CONTROL_UNASKED : CONTROL_SETTLED;
 	c->lost = c->smaller = 0;
 	for (uint16_t i = 0; i < p->rcpt_n && p->counts[RCPT_HELD]; i++)
 		if (p->rcpts[i].state == RCPT_HELD && p->rcpts[i].held_for == which)
@@ -82,7 +82,12 @@ void probe_control_want(struct probe *p, int which)
 
 	if (c->state != CONTROL_UNASKED)
 		return;
-	if (which == CONTROL_CLOSING) {
+	if (which == CONTROL_REPEAT) {
+		const Rollcall__Recipient *again = p->rcpts[p->accepted].from;
+
+		memcpy(c->local, again->local.data, again->local.len);
+		c->local_len = (uint8_t)again->local.len;
+	} else if (which == CONTROL_CLOSING) {
 		c->local_len = (uint8_t)control_local(p->seed ^ p->order, p->shard->recipients,
 						      p->shard->n_recipients, c->local);
 	} else if (which == CONTROL_POSTMASTER) {
@@ -102,13 +107,31 @@ void probe_control_want(struct probe *p, int which)
 	c->state = CONTROL_WANTED;
 }
 
+static bool somebody_held(const struct probe *p, uint8_t which)
+{
+	for (uint16_t i = 0; i < p->rcpt_n && p->counts[RCPT_HELD]; i++)
+		if (p->rcpts[i].state == RCPT_HELD && p->rcpts[i].held_for == which)
+			return true;
+	return false;
+}
+
+bool probe_control_repeat_due(const struct probe *p)
+{
+	const struct probe_control *c = &p->controls[CONTROL_REPEAT];
+
+	return c->state == CONTROL_WANTED && !p->stopping && !p->enough &&
+	       smtp_session_mailed(&p->session) && !p->reset &&
+	       (p->mail_most == 0 || p->mail_offered < p->mail_most);
+}
+
 void probe_control_close(struct probe *p)
 {
 	if (p->stopping)
 		return;
-	for (uint16_t i = 0; i < p->rcpt_n && p->counts[RCPT_HELD]; i++)
-		if (p->rcpts[i].state == RCPT_HELD && p->rcpts[i].held_for == CONTROL_CLOSING) {
-			probe_control_want(p, CONTROL_CLOSING);
-			return;
-		}
+	if (somebody_held(p, CONTROL_CLOSING))
+		probe_control_want(p, CONTROL_CLOSING);
+	/* Only the session that refused them can tell, and only while it goes on. */
+	if (p->talk && p->refuse_run >= (p->repeat_most ? 1 : PROBE_REPEAT_RUN) &&
+	    somebody_held(p, CONTROL_REPEAT))
+		probe_control_want(p, CONTROL_REPEAT);
 }

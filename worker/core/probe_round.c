@@ -108,6 +108,9 @@ static uint32_t group_room(const struct probe *p)
 	uint32_t most = session_most(p), refusals = rejections_most(p);
 	uint32_t room = most > p->offered ? most - p->offered : 0;
 
+	/* The last place is for whom it accepted, once more. */
+	if (p->repeat_most && room)
+		room--;
 	if (refusals <= p->rejected)
 		return 0;
 	refusals -= p->rejected;
@@ -137,14 +140,20 @@ void probe_round_plan(struct probe *p, uint64_t now_ms)
 {
 	bool pipelining = p->session.pipelining && !p->one_by_one;
 	uint32_t room = group_room(p), asked = 0, kept = 0;
-	bool anew;
+	bool anew, repeat;
 
 	if (!p->counts[RCPT_PENDING] || p->enough || room == 0)
 		probe_control_close(p);
 	p->talk->message.used_helo = p->session.used_helo;
 	p->talk->message.pipelined = pipelining;
 	p->talk->message.extensions = smtp_session_extensions(&p->session);
-	anew = room && !p->enough && probe_round_wanted(p) && begin_anew(p);
+	/* A refusal more than it may see: but it has accepted this one. */
+	repeat = room == 0 && session_most(p) > p->offered && probe_control_repeat_due(p);
+	if (repeat)
+		room = 1;
+	else if (room == 0)
+		probe_control_settle(p, &p->controls[CONTROL_REPEAT], now_ms);
+	anew = room && !repeat && !p->enough && probe_round_wanted(p) && begin_anew(p);
 	if (!probe_round_wanted(p) || p->enough || room == 0) {
 		smtp_session_quit(&p->session, now_ms);
 		return;
@@ -169,7 +178,7 @@ void probe_round_plan(struct probe *p, uint64_t now_ms)
 	for (uint16_t i = 0; i < CONTROLS && asked < room; i++) {
 		struct probe_control *c = &p->controls[i];
 
-		if (c->state != CONTROL_WANTED)
+		if (c->state != CONTROL_WANTED || (repeat && i != CONTROL_REPEAT))
 			continue;
 		if (offer(p, (uint16_t)(p->rcpt_n + i), c->local, c->local_len, false, asked)) {
 			c->state = CONTROL_OFFERED;
@@ -183,7 +192,7 @@ void probe_round_plan(struct probe *p, uint64_t now_ms)
 	if (room > 1 && probe_control_due(p) &&
 	    p->controls[CONTROL_RANDOM].state == CONTROL_UNASKED)
 		kept = 1;
-	while (asked + kept < room && p->counts[RCPT_PENDING])
+	while (!repeat && asked + kept < room && p->counts[RCPT_PENDING])
 		asked += offer_next(p, asked, now_ms);
 
 	if (asked)
@@ -302,6 +311,7 @@ void probe_round_over(struct probe *p, uint64_t now_ms)
 		p->talk->message.tls_thrown_away = s->tls_thrown_away;
 	}
 	head = take_back(p, stage, failure, now_ms);
+	probe_control_settle(p, &p->controls[CONTROL_REPEAT], now_ms);
 	if (p->answered)
 		p->idle = 0;
 	else if ((failure && stage >= ROLLCALL__STAGE__STAGE_MAIL) || (s->said_421 && !s->refused))

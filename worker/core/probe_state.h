@@ -35,6 +35,7 @@ enum {
 	PROBE_STARVE_RUN = 5, /* clear answers before the odd ones mean that we are being starved */
 	PROBE_STARVE_UNIFORM = 3, /* the same odd answer as often */
 	PROBE_CLOSING_RUN = 10,	  /* acceptances in a row before they are doubted */
+	PROBE_REPEAT_RUN = 3,	  /* refusals at a session's end, behind an acceptance: likewise */
 	PROBE_BACK_OFF_MS =
 	    60000, /* unscaled: what the coordinator is told, where the pacer says nothing longer */
 	PROBE_NOBODY = 0xffff
@@ -96,9 +97,11 @@ struct probe_control {
 };
 
 /* CLOSING: another random one behind a long run of acceptances, when the first was refused. A
- * server that has begun to accept whatever we ask for shows there. It is asked by the worker for
- * itself, and is in no report. */
-enum { CONTROL_RANDOM, CONTROL_POSTMASTER, CONTROL_CLOSING, CONTROLS };
+ * server that has begun to accept whatever we ask for shows there. REPEAT: somebody whom it has
+ * accepted, once more, behind a run of refusals that ends a session; one that has begun to refuse
+ * whomever we ask for, in whatever words, shows there. Both are asked by the worker for itself, and
+ * are in no report. */
+enum { CONTROL_RANDOM, CONTROL_POSTMASTER, CONTROL_CLOSING, CONTROL_REPEAT, CONTROLS };
 
 struct probe {
 	const struct probe_config *config;
@@ -162,12 +165,18 @@ struct probe {
 	uint8_t idle;	   /* conversations in a row that told nothing */
 	uint8_t cut_short; /* conversations that a 421 ended after some answers */
 	uint16_t connections;
-	uint32_t session_most;	   /* RCPTs a session, as the server would have it; 0: not said */
-	uint32_t mail_most;	   /* RCPTs after one MAIL, likewise */
-	bool no_reset;		   /* RSET did not help */
-	uint32_t clean;		   /* accepted since the last refusal */
-	uint32_t accept_run;	   /* the same, a control's refusal counted */
-	uint32_t accept_since;	   /* order of the first of them */
+	uint32_t session_most;	 /* RCPTs a session, as the server would have it; 0: not said */
+	uint32_t mail_most;	 /* RCPTs after one MAIL, likewise */
+	bool no_reset;		 /* RSET did not help */
+	uint32_t clean;		 /* accepted since the last refusal */
+	uint32_t accept_run;	 /* the same, a control's refusal counted */
+	uint32_t accept_since;	 /* order of the first of them */
+	uint32_t refuse_run;	 /* recipients refused by name since the last acceptance */
+	uint32_t refuse_since;	 /* order of the first of them */
+	const char *refuse_rule; /* the rule of the last */
+	uint32_t heard_yes;	 /* this session: what it had answered at its last acceptance */
+	uint16_t accepted;	 /* who was accepted last; PROBE_NOBODY: none yet */
+	bool repeat_most;	 /* session_most is what it answered soundly: the repeat has room */
 	Rollcall__Stage why_stage; /* of the last address that was left */
 	Rollcall__Failure why_failure;
 	Rollcall__Reply *why_reply;
@@ -247,6 +256,8 @@ void probe_control_want(struct probe *probe, int which);
 /* The session is about to end, or there is none: asks the closing one where somebody waits for it.
  */
 void probe_control_close(struct probe *probe);
+/* Whether this session may be asked for somebody once more, and nobody else. */
+bool probe_control_repeat_due(const struct probe *probe);
 /* Its answer is still to come. */
 bool probe_control_open(const struct probe_control *control);
 /* Its word is spoken: those who waited for it may go. */
