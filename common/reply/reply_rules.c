@@ -271,9 +271,9 @@ static enum rc_status compile(struct rc_data_file *f, struct rc_rules **ret_rule
 	if (!status)
 		status = rule_order(rules, err);
 	if (!status)
-		status = rule_check_all(rules, err);
-	if (!status)
 		status = make_index(rules, err);
+	if (!status)
+		status = rule_check_all(rules, err);
 	if (status)
 		goto out;
 	*ret_rules = rules;

@@ -134,8 +134,15 @@ void rule_free(struct rule *r);
 /* rule_check.c: what cannot be meant. */
 /* One rule by itself, with its defaults filled in. */
 enum rc_status rule_complete(struct reading *in, struct rule *r);
-/* All of them, in their order: rules that can never speak, sets that nobody uses. */
+/* All of them, in their order and indexed: rules that can never speak, sets that nobody uses. */
 enum rc_status rule_check_all(const struct rc_rules *rules, struct rc_error *err);
+
+/* A bit for each rule that the word, where it is found, is reason enough to look at. */
+static inline void rules_mark_called(const struct rc_rules *rules, uint16_t word, uint64_t *marked)
+{
+	for (uint32_t i = rules->word_first[word]; i < rules->word_first[word + 1]; i++)
+		marked[rules->word_rules[i] / 64] |= (uint64_t)1 << (rules->word_rules[i] % 64);
+}
 
 /* rule_order.c: most specific first, and each before those that it stands over. */
 enum rc_status rule_order(struct rc_rules *rules, struct rc_error *err);

@@ -144,6 +144,8 @@ static bool word_covers(const struct rc_rules *rules, uint16_t wide, uint16_t na
 
 	if (wide == narrow)
 		return true;
+	if (wide_len >= narrow_len)
+		return false;
 	for (const char *p = n; (p = memmem(p, narrow_len - (size_t)(p - n), w, wide_len)); p++)
 		if (rc_matcher_begins(n, (size_t)(p - n)))
 			return true;
@@ -325,25 +327,69 @@ static enum rc_status check_phrases(const struct rc_rules *rules, const struct r
 	return RC_OK;
 }
 
+/* The rules that the text calls for wherever `r` holds: no other can cover it. A phrase is covered
+ * by one whose words are all found in its own, so the first phrase of each condition tells. */
+static void mark_called(const struct rc_rules *rules, const struct rule *r,
+			struct rc_matches *found, uint64_t *marked)
+{
+	uint32_t looked = r->denied_groups; /* a bit for each text condition */
+
+	memcpy(marked, rules->base, rules->bit_words * sizeof(*marked));
+	for (size_t i = 0; i < r->n_phrases; i++) {
+		const struct phrase *phrase = &r->phrases[i];
+
+		if (looked >> phrase->group & 1)
+			continue;
+		looked |= 1u << phrase->group;
+		for (unsigned k = 0; k < phrase->n; k++) {
+			const struct piece *piece = &phrase->piece[k];
+			size_t len;
+			const char *word = rc_matcher_word(
+			    rules->matcher,
+			    piece->set ? rules->sets[piece->set].words[0] : piece->word, &len);
+
+			rc_matcher_scan(rules->matcher, word, len, found);
+			for (uint32_t m = 0; m < found->n; m++)
+				rules_mark_called(rules, found->match[m].word, marked);
+		}
+	}
+}
+
+static enum rc_status check_order(const struct rc_rules *rules, size_t i, const uint64_t *marked,
+				  struct rc_error *err)
+{
+	const struct rule *r = rules->rules[i];
+
+	for (size_t k = 0; k < i; k++)
+		if (marked[k / 64] >> (k % 64) & 1 && rule_covers(rules, rules->rules[k], r))
+			return rc_error_set(err, RC_INVALID,
+					    "%s:%u: the rule %s can never speak: wherever it "
+					    "holds, %s of line %u holds too and comes first",
+					    rules->name, r->line, r->name, rules->rules[k]->name,
+					    rules->rules[k]->line);
+	return RC_OK;
+}
+
 enum rc_status rule_check_all(const struct rc_rules *rules, struct rc_error *err)
 {
-	for (size_t i = 1; i < rules->n_sets; i++)
-		if (!rules->sets[i].used)
-			return rc_error_set(err, RC_INVALID, "%s:%u: no rule uses the set %s",
-					    rules->name, rules->sets[i].line, rules->sets[i].name);
-	for (size_t i = 0; i < rules->n && rules->rules[i]->line; i++) {
-		enum rc_status status = check_phrases(rules, rules->rules[i], err);
+	struct rc_matches *found = malloc(sizeof(*found));
+	uint64_t marked[RULES_MAX / 64 + 1];
+	enum rc_status status = RC_OK;
 
-		if (status)
-			return status;
-		for (size_t k = 0; k < i; k++)
-			if (rule_covers(rules, rules->rules[k], rules->rules[i]))
-				return rc_error_set(
-				    err, RC_INVALID,
-				    "%s:%u: the rule %s can never speak: wherever it holds, %s of "
-				    "line %u holds too and comes first",
-				    rules->name, rules->rules[i]->line, rules->rules[i]->name,
-				    rules->rules[k]->name, rules->rules[k]->line);
+	if (!found)
+		return rc_error_set(err, RC_NO_MEMORY, "%s: no memory to check it", rules->name);
+	for (size_t i = 1; i < rules->n_sets && !status; i++)
+		if (!rules->sets[i].used)
+			status =
+			    rc_error_set(err, RC_INVALID, "%s:%u: no rule uses the set %s",
+					 rules->name, rules->sets[i].line, rules->sets[i].name);
+	for (size_t i = 0; i < rules->n && rules->rules[i]->line && !status; i++) {
+		status = check_phrases(rules, rules->rules[i], err);
+		if (!status) {
+			mark_called(rules, rules->rules[i], found, marked);
+			status = check_order(rules, i, marked, err);
+		}
 	}
-	return RC_OK;
+	free(found);
+	return status;
 }

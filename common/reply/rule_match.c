@@ -180,15 +180,13 @@ static void mark(struct looking *l)
 	memset(l->sets, 0, sizeof(l->sets));
 	memcpy(l->marked, rules->base, rules->bit_words * sizeof(*l->marked));
 	for (uint32_t m = 0; m < l->found.n; m++) {
-		unsigned word = l->found.match[m].word;
+		const uint16_t word = l->found.match[m].word;
 
 		if (!l->found.match[m].first)
 			continue;
 		for (size_t i = 0; i < RULE_SETS_MAX / 64; i++)
 			l->sets[i] |= rules->word_sets[word][i];
-		for (uint32_t i = rules->word_first[word]; i < rules->word_first[word + 1]; i++)
-			l->marked[rules->word_rules[i] / 64] |= (uint64_t)1
-								<< (rules->word_rules[i] % 64);
+		rules_mark_called(rules, word, l->marked);
 	}
 	for (size_t w = 0; w < rules->bit_words; w++)
 		l->marked[w] &= stage[w] & code[w];
