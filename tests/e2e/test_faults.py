@@ -76,8 +76,20 @@ def test_an_address_that_the_machine_lacks():
 
 
 @pytest.mark.parametrize("value, names", [
-    ("a=127.0.0.9/h.test b=127.0.0.9/i.test", "127.0.0.9"),
-    ("a=127.0.0.9/h.test a=127.0.0.8/i.test", "a"),
+    ("a=127.0.0.9/h.test b=127.0.0.9/i.test", "`a` and `b` both bind 127.0.0.9"),
+    ("a=127.0.0.9/h.test a=127.0.0.8/i.test", "`a`"),
+    ("a=127.0.0.9/h.test b=127.0.0.8/not_a_host!", "not_a_host!"),
+    ("a=127.0.0.9/h.test nonsense", "nonsense"),
+])
+def test_a_lane_that_makes_no_sense_is_set_aside(value, names):
+    """The others go on: until they meet that there is no broker."""
+    result = run("rollcall-worker", BROKERS="127.0.0.1:1", LANES=value, BROKER_WAIT="1s")
+    aside = [line for line in result.stderr.splitlines() if "lane_set_aside" in line]
+    assert len(aside) == 1 and names in aside[0] and "ROLLCALL_LANES" in aside[0], result.stderr
+    assert "ROLLCALL_BROKERS" in last_words(result)
+
+
+@pytest.mark.parametrize("value, names", [
     ("a=127.0.0.9/not_a_host!", "not_a_host!"),
     ("a=127.0.0.999/h.test", "127.0.0.999"),
     ("nonsense", "nonsense"),
