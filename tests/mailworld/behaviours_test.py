@@ -440,3 +440,16 @@ def test_the_mix_of_every_behaviour_has_each():
     table = out.split("\n\n")[0].splitlines()[1:]
     assert len(table) > 90 and all(int(line.split()[1]) >= 50 for line in table)
     assert subprocess.run([MAILWORLD, "--mix", "every", "--check"], check=False).returncode == 0
+
+
+def test_the_mix_of_providers_has_each_under_its_names():
+    made = [MAILWORLD, "--mix", "providers", "--rows", "1500", "--domains", "90", "--mx", "24"]
+    out = subprocess.run([*made, "--print-world"], check=True, capture_output=True, text=True).stdout
+    for host in ("gmail-smtp-in.l.google.com", "aspmx.l.google.com", "outlook-com.olc.protection.outlook.com", "mx01.mail.icloud.com",
+                 "mta5.am0.yahoodns.net", "mx-aol.mail.gm0.yahoodns.net", "eu-smtp-inbound-1.mimecast.com"):
+        assert f" {host}\n" in out
+    for zone in (".mail.protection.outlook.com", ".gslb.pphosted.com", ".ess.barracudanetworks.com"):
+        assert f"{zone}\n" in out
+    assert subprocess.run([*made, "--check"], check=False).returncode == 0
+    alone = subprocess.run([*made, "--share", "workspace=0", "--check"], check=False, capture_output=True, text=True)
+    assert alone.returncode == 1 and "lives on the servers of workspace" in alone.stderr
