@@ -115,7 +115,8 @@ def test_a_greylister_lets_in_after_its_time(world, name, least_s):
     assert ask(world, name)[0] // 100 == 4
     time.sleep(least_s * 0.8)  # an early retry would cost Plesk's penalty: one ask, well before the time, is enough
     if name != "plesk.test":
-        assert ask(world, name)[0] // 100 == 4
+        early = ask(world, name)[0]
+        assert early // 100 == 4 or time.monotonic() - started > least_s, "on a slow machine it is no longer early"
     until_passed(lambda: ask(world, name), 10) if name != "plesk.test" else time.sleep(least_s * 0.4)
     assert ask(world, name)[0] == 250
     assert time.monotonic() - started > least_s
