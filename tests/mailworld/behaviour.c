@@ -373,7 +373,7 @@ const struct mw_behaviour mw_behaviours[MW_BEHAVIOURS] = {
 	[MW_BARE_LF_LINES] = { "bare_lf", "lines that end in LF alone: honest", NULL, NULL, AT_SMTP,
 			       .voice = MW_BARE_LF, .most_rows = 24, .demo_permille = SMALL },
 	[MW_GREETING_554] = { "greets_554", "554 for a greeting: no SMTP service for us", "unknown",
-			      "ip_blocked", AT_SMTP, .server = MW_GREETS_554, .most_rows = 4 },
+			      "policy_rejected", AT_SMTP, .server = MW_GREETS_554, .most_rows = 4 },
 	[MW_GREETING_521] = { "greets_521", "521 for a greeting: takes no mail (RFC 7504)",
 			      "invalid", "no_mail_server", AT_SMTP, .server = MW_GREETS_521,
 			      .most_rows = 4, .demo_permille = SMALL },
