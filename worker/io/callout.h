@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <uv.h>
 
-#include "worker/core/fitness.h"
+#include "worker/fitness/fitness.h"
 #include "worker/io/connection.h"
 #include "worker/io/lanes.h"
 

@@ -1,5 +1,5 @@
 /*
- * doctor - looks at lanes, whether they are fit to probe: carries out what worker/core/fitness
+ * doctor - looks at lanes, whether they are fit to probe: carries out what worker/fitness/fitness
  * asks, from the lane's own address.
  *
  * One look at a time for each lane. Never more than a greeting or two RCPT TO, and no target that
@@ -11,7 +11,7 @@
 #include <uv.h>
 
 #include "common/address/target.h"
-#include "worker/core/fitness.h"
+#include "worker/fitness/fitness.h"
 #include "worker/io/config.h"
 #include "worker/io/dns.h"
 #include "worker/io/lanes.h"

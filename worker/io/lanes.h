@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 
 #include "common/base/status.h"
-#include "worker/core/fitness.h"
+#include "worker/fitness/fitness.h"
 
 enum {
 	LANES_MAX = 256,

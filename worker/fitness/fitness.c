@@ -1,5 +1,5 @@
 /* See fitness.h. */
-#include "worker/core/fitness.h"
+#include "worker/fitness/fitness.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 #include "common/address/domain.h"
 #include "worker/core/ip.h"
-#include "worker/core/spf.h"
+#include "worker/fitness/spf.h"
 
 struct asked {
 	struct fitness_question question;

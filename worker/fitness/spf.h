@@ -6,8 +6,8 @@
  * hosts. Macros, `ptr` and malformed records are not guessed at: SPF_UNSURE says why. Allocates
  * nothing, never fails otherwise.
  */
-#ifndef WORKER_CORE_SPF_H
-#define WORKER_CORE_SPF_H
+#ifndef WORKER_FITNESS_SPF_H
+#define WORKER_FITNESS_SPF_H
 
 #include "worker/core/dns_answer.h"
 

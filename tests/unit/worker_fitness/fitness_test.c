@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "worker/core/fitness.h"
+#include "worker/fitness/fitness.h"
 #include "worker/core/ip.h"
 
 static const struct fitness_lane lane = { .public_address = "192.0.2.7",

@@ -7,8 +7,8 @@
  * not asked again. A fitness is one look at one lane, on the heap, at most FITNESS_QUESTIONS_MAX
  * questions; one owner, one thread. Findings are whole sentences with the way out.
  */
-#ifndef WORKER_CORE_FITNESS_H
-#define WORKER_CORE_FITNESS_H
+#ifndef WORKER_FITNESS_FITNESS_H
+#define WORKER_FITNESS_FITNESS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* See spf.h. */
-#include "worker/core/spf.h"
+#include "worker/fitness/spf.h"
 
 #include <stdio.h>
 #include <stdlib.h>

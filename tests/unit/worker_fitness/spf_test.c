@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "worker/core/ip.h"
-#include "worker/core/spf.h"
+#include "worker/fitness/spf.h"
 
 /* "name TYPE value"; value "!" is SERVFAIL. What is not there is NXDOMAIN. */
 struct zone {
