@@ -4,7 +4,7 @@
  *
  * A thread that decides has a copy of its own, in which rules, providers, scores and lists stand
  * still between two calls of context_renew(): where it holds nothing of them, at the top of its
- * loop.
+ * loop or before its next batch.
  */
 #ifndef COORDINATOR_CONTEXT_H
 #define COORDINATOR_CONTEXT_H

@@ -344,6 +344,8 @@ static enum rc_status work(struct sink *sink, struct rc_error *err)
 	collect(sink);
 	if (sink->batch_count == 0)
 		return RC_OK;
+	/* After the wait for messages: what came behind a reload is judged by the new rules. */
+	context_renew(&sink->own);
 	start_us = rc_clock_mono_us();
 	status = store(sink, 0, sink->batch_count, true, err);
 	if (status != RC_OK && status != RC_UNAVAILABLE && status != RC_NO_MEMORY &&
@@ -372,7 +374,6 @@ static void *run(void *arg)
 		struct rc_error err;
 		enum rc_status status = db_revive(sink->db, &err);
 
-		context_renew(&sink->own);
 		if (status == RC_OK && sink->db_generation != db_generation(sink->db)) {
 			/* The locks went with the connection. */
 			for (int32_t i = 0; i < PARTITIONS_MAX; i++)

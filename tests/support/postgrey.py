@@ -15,10 +15,12 @@ class Postgrey:
     """`delay` seconds; `whitelist_after` passes a client address is let through for good (0: never)."""
 
     def __init__(self, directory, delay, whitelist_after=0):
-        self.root = debs.unpack("postgrey", PACKAGES)
         debs.user("postgrey")
         shutil.rmtree(directory, ignore_errors=True)
         os.makedirs(directory)
+        # It loads modules after it has given up root, and the checkout may stand where nobody else may go (below /root).
+        self.root = f"{directory}/root"
+        shutil.copytree(debs.unpack("postgrey", PACKAGES), self.root, symlinks=True)
         debs.reachable(directory)
         shutil.chown(directory, "postgrey", "postgrey")
         for name in ("clients", "recipients"):
