@@ -63,8 +63,8 @@ coverage: | build
 	@tools/coverage
 
 e2e:
-	@echo "== end to end (pytest: embedded defaults, a real Kafka, PostgreSQL and Postfix; kill -9)"
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PYTHON) -m pytest -q $(wildcard tests/e2e tests/chaos) $(PYTEST_ARGS)
+	@echo "== end to end (pytest: embedded defaults, a real Kafka, PostgreSQL, Postfix, Exim, OpenSMTPD; kill -9)"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON=$(PYTHON) tools/e2e $(PYTEST_ARGS)
 
 bench: | build
 	@tools/setup test

@@ -53,12 +53,16 @@ known:
 """
 
 
+def unpack():
+    return debs.unpack("exim", ["exim4-daemon-heavy", "exim4-base", "libidn12", "libmariadb3", "libspf2-2t64|libspf2-2"])
+
+
 class Exim:
     """`mailboxes` exist behind the greylist, which lets a (network, sender, recipient) through `delay` seconds after it first asked."""
 
     def __init__(self, directory, address, port, domains, mailboxes, delay, host="mx.exim.test"):
         assert os.geteuid() == 0, "Exim drops privileges itself and must be started by root: run make test as root"
-        self.root = debs.unpack("exim", ["exim4-daemon-heavy", "exim4-base", "libidn12", "libmariadb3", "libspf2-2t64|libspf2-2"])
+        self.root = unpack()
         debs.user("Debian-exim")
         shutil.rmtree(directory, ignore_errors=True)
         for d in ("spool", "log", "db"):

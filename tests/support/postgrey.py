@@ -11,6 +11,10 @@ PACKAGES = ["postgrey", "libnet-server-perl", "libio-multiplex-perl", "libberkel
             "libdigest-hmac-perl", "libsocket6-perl", "libio-socket-inet6-perl", "libnet-cidr-perl", "libregexp-ipv6-perl"]
 
 
+def unpack():
+    return debs.unpack("postgrey", PACKAGES)
+
+
 class Postgrey:
     """`delay` seconds; `whitelist_after` passes a client address is let through for good (0: never)."""
 
@@ -20,7 +24,7 @@ class Postgrey:
         os.makedirs(directory)
         # It loads modules after it has given up root, and the checkout may stand where nobody else may go (below /root).
         self.root = f"{directory}/root"
-        shutil.copytree(debs.unpack("postgrey", PACKAGES), self.root, symlinks=True)
+        shutil.copytree(unpack(), self.root, symlinks=True)
         debs.reachable(directory)
         shutil.chown(directory, "postgrey", "postgrey")
         for name in ("clients", "recipients"):
