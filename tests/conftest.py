@@ -1,6 +1,7 @@
 import os
 import shutil
 import sys
+import zlib
 
 import pytest
 
@@ -37,7 +38,10 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture
 def work(request):
     """A fresh directory of the test's own; kept when the test fails, so that its logs can be read."""
-    directory = os.path.join(WORK, request.node.name.replace("[", "-").replace("]", "").replace("/", "_"))
+    name = request.node.name.replace("[", "-").replace("]", "").replace("/", "_")
+    if len(name) > 30:  # the path of a Unix socket below it (PostgreSQL's, Postfix's) must stay below 108 bytes
+        name = f"{name[:21]}-{zlib.crc32(name.encode()):08x}"
+    directory = os.path.join(WORK, name)
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
     os.chmod(WORK, 0o755)
