@@ -46,6 +46,23 @@ void probe_control_lost(struct probe *p, struct probe_control *c, Rollcall__Stag
 		probe_control_fail(p, c, stage, failure, now_ms);
 }
 
+void probe_control_recall(struct probe *p, const struct probe_talk *talk, uint64_t now_ms)
+{
+	for (int i = 0; i < CONTROL_CLOSING; i++) {
+		struct probe_control *c = &p->controls[i];
+
+		if (c->talk != talk)
+			continue;
+		c->message.stage = ROLLCALL__STAGE__STAGE_UNSET;
+		c->message.failure = ROLLCALL__FAILURE__FAILURE_NONE;
+		c->message.reply = NULL;
+		c->talk = NULL;
+		c->state = CONTROL_WANTED;
+	}
+	probe_control_settle(p, &p->controls[CONTROL_CLOSING], now_ms);
+	probe_control_settle(p, &p->controls[CONTROL_REPEAT], now_ms);
+}
+
 bool probe_control_elsewhere(const struct probe *p)
 {
 	const struct probe_talk *talk = p->controls[CONTROL_RANDOM].talk;

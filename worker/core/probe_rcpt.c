@@ -43,6 +43,42 @@ void rcpt_set_state(struct probe *p, struct probe_rcpt *r, enum rcpt_state state
 	r->state = (uint8_t)state;
 }
 
+static void put_back(struct probe *p, struct probe_rcpt *r, uint64_t now_ms)
+{
+	r->answer.reply = NULL;
+	r->answer.suspect = false;
+	rcpt_set_state(p, r, RCPT_PENDING, now_ms);
+}
+
+void rcpt_recall(struct probe *p, const struct probe_talk *talk, uint64_t now_ms)
+{
+	uint16_t at = p->ready_first, next;
+
+	/* Those that stay line up anew, behind the control that they came with. */
+	p->ready_first = p->ready_last = PROBE_NOBODY;
+	for (; at != PROBE_NOBODY; at = next) {
+		struct probe_rcpt *r = &p->rcpts[at];
+		bool no = r->answer.reply && r->answer.reply->code >= 500;
+		uint8_t control = no ? CONTROL_POSTMASTER : CONTROL_RANDOM;
+
+		next = r->next;
+		if (r->talk == talk) {
+			put_back(p, r, now_ms);
+		} else if (r->answer.reply && probe_control_open(&p->controls[control])) {
+			r->held_for = control;
+			rcpt_set_state(p, r, RCPT_HELD, now_ms);
+		} else {
+			rcpt_set_state(p, r, RCPT_READY, now_ms);
+		}
+	}
+	for (uint16_t i = 0; i < p->rcpt_n; i++) {
+		struct probe_rcpt *r = &p->rcpts[i];
+
+		if (r->talk == talk && (r->state == RCPT_HELD || r->state == RCPT_WAITING))
+			put_back(p, r, now_ms);
+	}
+}
+
 void rcpt_fail(struct probe *p, struct probe_rcpt *r, Rollcall__Stage stage,
 	       Rollcall__Failure failure, uint64_t now_ms)
 {

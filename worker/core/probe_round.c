@@ -293,6 +293,26 @@ static bool cries_haste(const struct probe *p)
 	return class.category == RC_CATEGORY_PROTOCOL;
 }
 
+/*
+ * It said more than it was asked for, so that nobody knows which reply was whose. What it said is
+ * forgotten, and asked again one at a time; where that was tried, it is no server to be asked.
+ */
+static void forget(struct probe *p, Rollcall__Stage stage, uint64_t now_ms)
+{
+	bool again = !p->unasked && !p->stopping && p->talk->message.pipelined;
+
+	probe_control_recall(p, p->talk, now_ms);
+	rcpt_recall(p, p->talk, now_ms);
+	p->unasked = p->one_by_one = true;
+	p->clean = p->accept_run = p->refuse_run = p->clear_run = 0;
+	p->throttle_run = p->odd_run = 0;
+	p->accepted = PROBE_NOBODY;
+	if (!again)
+		probe_answer_refused(p,
+				     stage ? stage : (Rollcall__Stage)ROLLCALL__STAGE__STAGE_QUIT,
+				     NULL, ROLLCALL__FAILURE__FAILURE_PROTOCOL, p->talk, now_ms);
+}
+
 void probe_round_over(struct probe *p, uint64_t now_ms)
 {
 	struct smtp_session *s = &p->session;
@@ -311,6 +331,10 @@ void probe_round_over(struct probe *p, uint64_t now_ms)
 		p->talk->message.tls_thrown_away = s->tls_thrown_away;
 	}
 	head = take_back(p, stage, failure, now_ms);
+	if (s->unasked && p->talk && p->answered) {
+		forget(p, stage, now_ms);
+		return;
+	}
 	probe_control_settle(p, &p->controls[CONTROL_REPEAT], now_ms);
 	if (p->answered)
 		p->idle = 0;

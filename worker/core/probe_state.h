@@ -162,6 +162,7 @@ struct probe {
 	/* from connection to connection */
 	bool opened;	   /* one was opened in this shard */
 	bool one_by_one;   /* no pipelining: it broke */
+	bool unasked;	   /* a server answered more than it was asked */
 	uint8_t idle;	   /* conversations in a row that told nothing */
 	uint8_t cut_short; /* conversations that a 421 ended after some answers */
 	uint16_t connections;
@@ -205,6 +206,8 @@ struct probe {
 void rcpt_set_state(struct probe *probe, struct probe_rcpt *rcpt, enum rcpt_state state,
 		    uint64_t now_ms);
 struct probe_rcpt *rcpt_first(struct probe *probe);
+/* What was answered in `talk` and is not reported yet is as if it had not been: back in line. */
+void rcpt_recall(struct probe *probe, const struct probe_talk *talk, uint64_t now_ms);
 /* A recipient's answer is that there is none. */
 void rcpt_fail(struct probe *probe, struct probe_rcpt *rcpt, Rollcall__Stage stage,
 	       Rollcall__Failure failure, uint64_t now_ms);
@@ -262,6 +265,8 @@ bool probe_control_repeat_due(const struct probe *probe);
 bool probe_control_open(const struct probe_control *control);
 /* Its word is spoken: those who waited for it may go. */
 void probe_control_settle(struct probe *probe, struct probe_control *control, uint64_t now_ms);
+/* Likewise of the controls. */
+void probe_control_recall(struct probe *probe, const struct probe_talk *talk, uint64_t now_ms);
 /* It got no answer, and will not. */
 void probe_control_fail(struct probe *probe, struct probe_control *control, Rollcall__Stage stage,
 			Rollcall__Failure failure, uint64_t now_ms);

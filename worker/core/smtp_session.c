@@ -277,6 +277,22 @@ static void step(struct smtp_session *s, uint64_t now_ms)
 	}
 }
 
+/*
+ * RFC 5321, 4.1.1.10: 221. Any other may be a late reply to what was asked before QUIT; one more
+ * behind it shows that the server says more than it is asked for.
+ */
+static void hear_quit(struct smtp_session *s, uint64_t now_ms)
+{
+	bool odd = s->reply.code != 221 && s->reply.code != 421 && !s->quit_early;
+
+	s->replied = ROLLCALL__STAGE__STAGE_QUIT;
+	s->unasked = s->unasked || s->quit_odd;
+	if (odd && !s->quit_odd)
+		s->quit_odd = true;
+	else
+		set_state(s, OVER, now_ms);
+}
+
 enum smtp_news smtp_session_data(struct smtp_session *s, const char *data, size_t len,
 				 size_t *ret_used, uint64_t now_ms)
 {
@@ -300,14 +316,14 @@ enum smtp_news smtp_session_data(struct smtp_session *s, const char *data, size_
 		return SMTP_OVER;
 	}
 	if (s->state == QUIT && !s->unsent) {
-		s->replied = ROLLCALL__STAGE__STAGE_QUIT;
-		set_state(s, OVER, now_ms);
+		hear_quit(s, now_ms);
 		return SMTP_REPLIED;
 	}
 	/* Words that nobody asked for: a server may take its leave at any time, and nothing else.
 	 */
 	if (s->state == CONNECTING || s->state == READY || s->unsent) {
 		s->said_421 = s->reply.code == 421;
+		s->unasked = !s->said_421;
 		over(s,
 		     s->said_421 ? ROLLCALL__FAILURE__FAILURE_NONE
 				 : ROLLCALL__FAILURE__FAILURE_PROTOCOL,
@@ -438,10 +454,12 @@ void smtp_session_quit(struct smtp_session *s, uint64_t now_ms)
 		return;
 	/* RFC 5321, 4.1.1.10 allows it at any time; before the greeting the server is not listening
 	 * yet. */
-	if (s->state < EHLO || s->state == HANDSHAKE)
+	if (s->state < EHLO || s->state == HANDSHAKE) {
 		smtp_session_cut(s, now_ms);
-	else
-		leave(s, now_ms);
+		return;
+	}
+	s->quit_early = s->state != READY && !s->unsent;
+	leave(s, now_ms);
 }
 
 void smtp_session_cut(struct smtp_session *s, uint64_t now_ms)

@@ -40,6 +40,7 @@ struct smtp_session {
 	Rollcall__Failure failure; /* once over: NONE where it ended in order or by a 421 */
 	bool refused;		   /* greeting, EHLO or MAIL was refused: nobody can be asked */
 	bool said_421;
+	bool unasked; /* it said more than it was asked for: which reply is whose is not known */
 	bool used_helo;
 	bool pipelining;
 	bool smtputf8;
@@ -56,6 +57,8 @@ struct smtp_session {
 	uint8_t state;
 	bool unsent;  /* a command stands written and was not taken yet */
 	bool tls_due; /* the handshake is to be started */
+	bool quit_early; /* QUIT went out before all was answered */
+	bool quit_odd;	 /* a reply to it that may be another's */
 	bool rset_due;
 	bool mail_due; /* MAIL's reply is still to come */
 	bool mail_done;
