@@ -352,6 +352,14 @@ static void test_rejects_all(void **state)
 		      r->deferred_for = RC_REASON_THROTTLED;
 		      r->domain_accepted = true),
 		 RC_REASON_MAILBOX_NOT_FOUND);
+	/* "mailbox unavailable" is what RFC 5321 has for every 550: a server may say it to all */
+	is_final(WITH(row("550 Requested action not taken: mailbox unavailable"),
+		      r->postmaster = VERDICT_POSTMASTER_REFUSED;
+		      r->postmaster_alike = true; r->refused_alike = 3),
+		 RC_REASON_REJECTS_ALL);
+	is_final(WITH(row("550 Mailbox unavailable"), r->postmaster = VERDICT_POSTMASTER_REFUSED;
+		      r->postmaster_alike = true; r->refused_alike = 3),
+		 RC_REASON_REJECTS_ALL);
 	/* one that names the mailbox stands whatever the rest */
 	is_final(WITH(row("550 5.1.1 user unknown"), r->postmaster = VERDICT_POSTMASTER_REFUSED;
 		      r->postmaster_alike = true; r->refused_alike = 50),
