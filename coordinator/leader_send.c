@@ -235,6 +235,7 @@ static Rollcall__Budget *budget_of(struct leader *leader, const struct rc_provid
 			: share(p->connections, lanes);
 		budget->recipients_per_minute = p->recipients_per_minute;
 		budget->connections_per_minute = share(p->connections_per_minute, lanes);
+		budget->connections_per_second = share(p->connections_per_second, lanes);
 	}
 	return budget;
 }

@@ -46,6 +46,7 @@ static const struct number {
 	long low, high;
 } numbers[] = {
 	{ "connections", offsetof(struct rc_provider, connections), 1, 1000 },
+	{ "connections_per_second", offsetof(struct rc_provider, connections_per_second), 0, 1000 },
 	{ "connections_per_minute", offsetof(struct rc_provider, connections_per_minute), 0,
 	  100000 },
 	{ "recipients_per_session", offsetof(struct rc_provider, recipients_per_session), 1, 100 },

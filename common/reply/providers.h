@@ -36,6 +36,7 @@ struct rc_provider {
 	enum rc_honesty honesty;
 	enum rc_catch_all catch_all;
 	uint32_t connections;		 /* at once, of the whole fleet */
+	uint32_t connections_per_second; /* new ones; 0: as many as may be open at once */
 	uint32_t connections_per_minute; /* 0: no such cap */
 	uint32_t recipients_per_session; /* RCPTs offered in one session, the control counted */
 	uint32_t rejections_per_session; /* stop and reconnect after as many refused ones */

@@ -182,6 +182,7 @@ static Rollcall__Budget *budget_of(const struct rc_provider *p)
 	budget->connections = p->connections;
 	budget->recipients_per_minute = p->recipients_per_minute;
 	budget->connections_per_minute = p->connections_per_minute;
+	budget->connections_per_second = p->connections_per_second;
 	budget->recipients_per_session = p->recipients_per_session;
 	budget->rejections_per_session = p->rejections_per_session;
 	return budget;
@@ -385,6 +386,8 @@ static int64_t probe_shard(struct fleet *f, uint32_t d, uint32_t lane, Rollcall_
 	struct pacer_limits limits = { .connections = shard->budget->connections,
 				       .recipients_per_minute =
 					   shard->budget->recipients_per_minute,
+				       .connections_per_second =
+					   shard->budget->connections_per_second,
 				       .connections_per_minute =
 					   shard->budget->connections_per_minute };
 	bool open = false, heard = false, waits = false, memory_ok = true;

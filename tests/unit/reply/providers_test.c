@@ -139,10 +139,27 @@ static void test_empty(void **state)
 	rc_providers_free(p);
 }
 
+static void test_caps(void **state)
+{
+	static const char file[] = "[default]\nconnections_per_second = 3\n"
+				   "[a]\nmx = b.c\nconnections_per_second = 7\n"
+				   "connections_per_minute = 90\n[d]\nmx = e.f\n";
+	struct rc_providers *p;
+	struct rc_error err;
+
+	(void)state;
+	assert_int_equal(rc_providers_parse("f", file, strlen(file), &p, &err), RC_OK);
+	assert_int_equal(rc_providers_find(p, "a")->connections_per_second, 7);
+	assert_int_equal(rc_providers_find(p, "a")->connections_per_minute, 90);
+	assert_int_equal(rc_providers_find(p, "d")->connections_per_second, 3);
+	rc_providers_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_shipped),
 					    cmocka_unit_test(test_bad_files),
+					    cmocka_unit_test(test_caps),
 					    cmocka_unit_test(test_empty) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
