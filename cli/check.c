@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/answer.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/text.h"
@@ -13,12 +14,6 @@
 #include "common/reply/reason.h"
 
 enum { POLL_MS = 250, PATIENCE_MS = 10 * 60 * 1000, SERVER_WAITS_MS = 5000 };
-
-static const char *string_of(const json_t *json, const char *name)
-{
-	const char *value = json_string_value(json_object_get(json, name));
-	return value ? value : "";
-}
 
 /* " NAME value" when there is one. */
 static void print_field(const char *name, const char *value)
@@ -106,13 +101,13 @@ static const char *fault_means(const char *fault)
 /* Which rule spoke, and what it makes of the answer. */
 static void print_rule(const json_t *line)
 {
-	const char *fault = string_of(line, "fault");
+	const char *fault = answer_text(line, "fault");
 	const json_t *wait = json_object_get(line, "retry_after_s");
 
-	if (!*string_of(line, "rule"))
+	if (!*answer_text(line, "rule"))
 		return;
-	print_field("        ^ rule ", string_of(line, "rule"));
-	print_field(": ", string_of(line, "category"));
+	print_field("        ^ rule ", answer_text(line, "rule"));
+	print_field(": ", answer_text(line, "category"));
 	if (*fault_means(fault))
 		printf("; %s", fault_means(fault));
 	if (json_is_integer(wait))
@@ -122,7 +117,7 @@ static void print_rule(const json_t *line)
 
 static void print_line(const json_t *line)
 {
-	const char *who = string_of(line, "who"), *text = string_of(line, "text");
+	const char *who = answer_text(line, "who"), *text = answer_text(line, "text");
 	bool note = strcmp(who, "note") == 0, server = strcmp(who, "S") == 0;
 	/* A multi-line reply is one entry: each of its lines gets its own. */
 	while (*text) {
@@ -164,15 +159,15 @@ static void print_resolution(const json_t *resolution)
 	if (!json_is_object(resolution))
 		return;
 	printf("\n  asked the DNS");
-	print_field(", ", string_of(resolution, "at"));
+	print_field(", ", answer_text(resolution, "at"));
 	for (i = 0; i < sizeof states / sizeof *states; i++)
-		if (strcmp(states[i].state, string_of(resolution, "state")) == 0)
+		if (strcmp(states[i].state, answer_text(resolution, "state")) == 0)
 			printf(": %s", states[i].means);
-	print_field(" (", string_of(resolution, "detail"));
-	puts(*string_of(resolution, "detail") ? ")" : "");
+	print_field(" (", answer_text(resolution, "detail"));
+	puts(*answer_text(resolution, "detail") ? ")" : "");
 	json_array_foreach(json_object_get(resolution, "mx"), i, host) {
 		printf("    %5lld ", (long long)json_integer_value(json_object_get(host, "preference")));
-		text_put(stdout, string_of(host, "host"));
+		text_put(stdout, answer_text(host, "host"));
 		json_array_foreach(json_object_get(host, "addresses"), k, address) {
 			fputs(k ? " " : " [", stdout);
 			text_put(stdout, json_string_value(address) ? json_string_value(address) : "");
@@ -190,21 +185,21 @@ static void print_attempt(const json_t *attempt, size_t nth)
 	if (json_is_integer(waited))
 		printf("\n  waited %.1f s\n", (double)json_integer_value(waited) / 1000);
 	printf("\n  attempt %lld", json_is_integer(number) ? (long long)json_integer_value(number) : (long long)nth);
-	print_field(", ", string_of(attempt, "at"));
-	print_field(", lane ", string_of(attempt, "lane"));
-	print_field(" from ", string_of(attempt, "source_ip"));
-	print_field(" as ", string_of(attempt, "helo"));
-	print_field(" for ", string_of(attempt, "mail_from"));
-	print_field(", to ", string_of(attempt, "mx"));
-	if (*string_of(attempt, "mx_address")) {
-		print_field(" [", string_of(attempt, "mx_address"));
+	print_field(", ", answer_text(attempt, "at"));
+	print_field(", lane ", answer_text(attempt, "lane"));
+	print_field(" from ", answer_text(attempt, "source_ip"));
+	print_field(" as ", answer_text(attempt, "helo"));
+	print_field(" for ", answer_text(attempt, "mail_from"));
+	print_field(", to ", answer_text(attempt, "mx"));
+	if (*answer_text(attempt, "mx_address")) {
+		print_field(" [", answer_text(attempt, "mx_address"));
 		putchar(']');
 	}
 	putchar('\n');
 	json_array_foreach(json_object_get(attempt, "conversation"), k, line)
 		print_line(line);
-	if (*string_of(attempt, "outcome")) {
-		print_field("    => ", string_of(attempt, "outcome"));
+	if (*answer_text(attempt, "outcome")) {
+		print_field("    => ", answer_text(attempt, "outcome"));
 		putchar('\n');
 	}
 }
@@ -222,14 +217,14 @@ static void print_docs(const struct client *client, const char *path)
 static void print_row(const struct client *client, const char *address, const json_t *row)
 {
 	const json_t *verdict = json_object_get(row, "rollcall");
-	const char *reason = string_of(verdict, "reason"), *status = string_of(verdict, "status");
+	const char *reason = answer_text(verdict, "reason"), *status = answer_text(verdict, "status");
 	const json_t *score = json_object_get(verdict, "score");
 	bool final = json_is_true(json_object_get(row, "final"));
 
-	text_put(stdout, *string_of(row, "email") ? string_of(row, "email") : address);
+	text_put(stdout, *answer_text(row, "email") ? answer_text(row, "email") : address);
 	printf(": ");
 	text_put(stdout, *status ? status : "not known yet");
-	print_field(", grade ", string_of(verdict, "grade"));
+	print_field(", grade ", answer_text(verdict, "grade"));
 	if (json_is_number(score))
 		printf(", score %.0f", json_number_value(score));
 	puts(final ? "" : "  (not final)");
@@ -238,7 +233,7 @@ static void print_row(const struct client *client, const char *address, const js
 		text_put(stdout, reason);
 		const char *meaning = rc_reason_text(rc_reason_find(reason));
 		printf("%s%s\n", *meaning ? ": " : "", meaning);
-		print_docs(client, string_of(verdict, "docs"));
+		print_docs(client, answer_text(verdict, "docs"));
 	}
 	bool flags = false;
 	static const char *const flag_names[] = { "role", "disposable", "free", "catch_all", "review" };
@@ -250,12 +245,12 @@ static void print_row(const struct client *client, const char *address, const js
 	}
 	if (flags)
 		putchar('\n');
-	if (*string_of(verdict, "did_you_mean")) {
-		print_field("  did you mean ", string_of(verdict, "did_you_mean"));
+	if (*answer_text(verdict, "did_you_mean")) {
+		print_field("  did you mean ", answer_text(verdict, "did_you_mean"));
 		puts("?");
 	}
-	if (*string_of(verdict, "provider")) {
-		print_field("  provider: ", string_of(verdict, "provider"));
+	if (*answer_text(verdict, "provider")) {
+		print_field("  provider: ", answer_text(verdict, "provider"));
 		putchar('\n');
 	}
 
@@ -264,13 +259,13 @@ static void print_row(const struct client *client, const char *address, const js
 	json_t *attempt;
 	json_array_foreach(json_object_get(row, "attempts"), i, attempt)
 		print_attempt(attempt, i + 1);
-	if (!final && *string_of(row, "next_attempt_at")) {
-		print_field("\n  waits; next attempt: ", string_of(row, "next_attempt_at"));
+	if (!final && *answer_text(row, "next_attempt_at")) {
+		print_field("\n  waits; next attempt: ", answer_text(row, "next_attempt_at"));
 		puts(", from the same lane");
 	}
 	print_field("\n  verdict: ", *status ? status : "not known yet");
 	print_field(", ", reason);
-	print_field(", by rule ", string_of(verdict, "rules"));
+	print_field(", by rule ", answer_text(verdict, "rules"));
 	puts(final ? "" : " (not final)");
 }
 
@@ -297,7 +292,7 @@ static int check_one(struct client *client, const char *address, int64_t wait_ms
 	if (status != RC_OK)
 		return cli_interrupted() ? CLI_INTERRUPTED : cli_fail(&err);
 	if (http == 202 || !json_object_get(row, "rollcall")) {
-		const char *place = string_of(row, "location");
+		const char *place = answer_text(row, "location");
 		location = *place == '/' ? strdup(place) : NULL;
 		if (!location) {
 			cli_warn("the server takes the address but names no place to look for the verdict");
@@ -335,7 +330,7 @@ static int check_one(struct client *client, const char *address, int64_t wait_ms
 			exit_status = cli_fail(&err);
 			break;
 		}
-		const char *next = string_of(row, "next_attempt_at");
+		const char *next = answer_text(row, "next_attempt_at");
 		if (*next && !told) {
 			cli_warn("%s: the server wants us to come back later; next attempt at %s (Ctrl-C stops waiting, --wait S waits S "
 				 "seconds)",
@@ -347,8 +342,7 @@ static int check_one(struct client *client, const char *address, int64_t wait_ms
 	}
 	if ((exit_status == CLI_OK || exit_status == CLI_INTERIM) && row) {
 		if (json) {
-			json_dumpf(row, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
-			putchar('\n');
+			answer_print(row);
 		} else {
 			print_row(client, address, row);
 		}

@@ -394,6 +394,22 @@ static enum rc_status answer_parse(const struct transfer *transfer, json_t **ret
 	return RC_OK;
 }
 
+char *client_query(struct client *client, const char *base, const char *const (*params)[2], size_t count)
+{
+	char *path = strdup(base);
+	for (size_t i = 0; i < count && path; i++) {
+		if (!params[i][1])
+			continue;
+		char *more = NULL, *escaped = curl_easy_escape(client->curl, params[i][1], 0);
+		if (!escaped || asprintf(&more, "%s%c%s=%s", path, strchr(path, '?') ? '&' : '?', params[i][0], escaped) < 0)
+			more = NULL;
+		curl_free(escaped);
+		free(path);
+		path = more;
+	}
+	return path;
+}
+
 enum rc_status client_call(struct client *client, const char *method, const char *path, const json_t *body, long *ret_http,
 			   json_t **ret_json, struct rc_error *err)
 {

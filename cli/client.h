@@ -35,6 +35,9 @@ void client_look_again(struct client *client);
 /* The data directory that `given`, ROLLCALL_DATA or the user's default names; free() it. NULL when out of memory. */
 char *client_data_directory(const char *given);
 
+/* `base` and those parameters (name, value) that have a value, escaped: a path for the calls below. free() it; NULL when out of memory. */
+char *client_query(struct client *client, const char *base, const char *const (*params)[2], size_t count);
+
 /* `method` GET, POST or DELETE; `path` from /v1 on; `body` may be NULL. *ret_json is the answer (JSON's null where there is
  * none: 204), to be decref'd. */
 enum rc_status client_call(struct client *client, const char *method, const char *path, const json_t *body, long *ret_http,

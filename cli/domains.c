@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/answer.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/text.h"
@@ -91,8 +92,7 @@ int cli_domains(const struct cli_command *command, int argc, char **argv)
 	if (status != RC_OK) {
 		exit_status = cli_fail(&err);
 	} else if (json) {
-		json_dumpf(answer, stdout, JSON_COMPACT);
-		putchar('\n');
+		answer_print(answer);
 	} else {
 		print_domain(answer);
 	}

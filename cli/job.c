@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/answer.h"
 #include "cli/cli.h"
 #include "cli/text.h"
 #include "common/base/buf.h"
@@ -41,21 +42,9 @@ char *job_path(struct client *client, const char *id, const char *rest)
 	return path;
 }
 
-static int64_t integer_of(const json_t *json, const char *name)
-{
-	const json_t *value = json_object_get(json, name);
-	return json_is_real(value) ? (int64_t)llround(json_real_value(value)) : (int64_t)json_integer_value(value);
-}
-
-static const char *string_of(const json_t *json, const char *name)
-{
-	const char *value = json_string_value(json_object_get(json, name));
-	return value ? value : "";
-}
-
 static bool state_is(const json_t *job, const char *state)
 {
-	return strcmp(string_of(job, "state"), state) == 0;
+	return strcmp(answer_text(job, "state"), state) == 0;
 }
 
 /* ---- progress ----------------------------------------------------------------------------------------------------- */
@@ -89,7 +78,7 @@ static void add_counts(struct rc_buf *line, const json_t *job)
 	char text[TEXT_MAX];
 	bool any = false;
 	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
-		int64_t n = integer_of(counts, order[i]);
+		int64_t n = answer_count(counts, order[i]);
 		if (n > 0) {
 			rc_buf_printf(line, "%s%s %s", any ? ", " : "", order[i], text_count(n, text));
 			any = true;
@@ -117,9 +106,9 @@ static void add_clock(struct rc_buf *line, const char *rfc3339)
 static void add_details(struct rc_buf *line, const json_t *job, bool lines)
 {
 	char text[TEXT_MAX], total[TEXT_MAX];
-	int64_t rows = integer_of(job, "rows"), done = integer_of(job, "done"), rate = integer_of(job, "rate");
+	int64_t rows = answer_count(job, "rows"), done = answer_count(job, "done"), rate = answer_count(job, "rate");
 	const json_t *eta = json_object_get(job, "eta_s"), *waiting = json_object_get(job, "waiting");
-	const char *state = string_of(job, "state");
+	const char *state = answer_text(job, "state");
 
 	rc_buf_printf(line, "%s%s%s", text_count(done, text), lines ? " of " : "/", text_count(rows, total));
 	if (lines)
@@ -138,10 +127,10 @@ static void add_details(struct rc_buf *line, const json_t *job, bool lines)
 		line->len = before;
 		line->data[before] = '\0';
 	}
-	int64_t waiting_rows = integer_of(waiting, "rows");
+	int64_t waiting_rows = answer_count(waiting, "rows");
 	if (waiting_rows > 0) {
 		rc_buf_printf(line, "; %s wait for a retry", text_count(waiting_rows, text));
-		const char *until = string_of(waiting, "until");
+		const char *until = answer_text(waiting, "until");
 		if (*until) {
 			rc_buf_addstr(line, " until ");
 			add_clock(line, until);
@@ -154,7 +143,7 @@ static void progress_show(struct progress *progress, const json_t *job, bool las
 	struct rc_buf line;
 	rc_buf_init(&line, 4096);
 	if (progress->terminal) {
-		int64_t rows = integer_of(job, "rows"), done = integer_of(job, "done");
+		int64_t rows = answer_count(job, "rows"), done = answer_count(job, "done");
 		double share = rows > 0 ? (double)done / (double)rows : state_is(job, "done") ? 1 : 0;
 		int full = (int)(share * BAR_COLUMNS);
 		rc_buf_printf(&line, "%3d%% [", (int)(share * 100));
@@ -202,7 +191,7 @@ struct stillness {
 static bool lane_lacks(struct stillness *still, struct client *client, const json_t *job)
 {
 	uint64_t now_ms = rc_clock_mono_ms();
-	int64_t done = integer_of(job, "done");
+	int64_t done = answer_count(job, "done");
 	if (done != still->done || still->since_ms == 0 || !state_is(job, "running")) {
 		*still = (struct stillness){ .done = done, .since_ms = now_ms };
 		return false;
@@ -263,8 +252,8 @@ int job_watch(struct client *client, const char *id)
 			break;
 		}
 		away_since_ms = 0;
-		const char *state = string_of(job, "state");
-		const char *why = string_of(job, "error");
+		const char *state = answer_text(job, "state");
+		const char *why = answer_text(job, "error");
 		bool ended = strcmp(state, "done") == 0 || strcmp(state, "cancelled") == 0 || strcmp(state, "failed") == 0;
 		progress_show(&progress, job, ended);
 		if (ended) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/answer.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/job.h"
@@ -14,23 +15,6 @@ struct jobs_options {
 	struct job_output output;
 	bool json;
 };
-
-static const char *string_of(const json_t *json, const char *name)
-{
-	const char *value = json_string_value(json_object_get(json, name));
-	return value ? value : "";
-}
-
-static int64_t integer_of(const json_t *json, const char *name)
-{
-	return (int64_t)json_integer_value(json_object_get(json, name));
-}
-
-static void print_json(const json_t *json)
-{
-	json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
-	putchar('\n');
-}
 
 /* GET or POST of /v1/jobs/ID + rest. */
 static enum rc_status job_call(struct client *client, const char *method, const char *id, const char *rest, json_t **ret_job,
@@ -68,16 +52,16 @@ static int list(struct client *client, const char *id, const struct jobs_options
 			return cli_fail(&err);
 		json_array_foreach(json_object_get(page, "jobs"), i, job) {
 			if (options->json) {
-				print_json(job);
+				answer_print(job);
 				continue;
 			}
 			if (!headed)
 				printf("%-22s %-13s %13s %13s  %-20.20s  %s\n", "ID", "STATE", "DONE", "ROWS", "CREATED", "NAME");
 			headed = true;
-			printf("%-22s %-13s %13s %13s  %-20.20s  ", string_of(job, "id"), string_of(job, "state"),
-			       text_count(integer_of(job, "done"), done), text_count(integer_of(job, "rows"), rows),
-			       string_of(job, "created_at"));
-			text_put(stdout, string_of(job, "name"));
+			printf("%-22s %-13s %13s %13s  %-20.20s  ", answer_text(job, "id"), answer_text(job, "state"),
+			       text_count(answer_count(job, "done"), done), text_count(answer_count(job, "rows"), rows),
+			       answer_text(job, "created_at"));
+			text_put(stdout, answer_text(job, "name"));
 			putchar('\n');
 		}
 		const char *more = json_string_value(json_object_get(page, "next"));
@@ -113,24 +97,24 @@ static int show(struct client *client, const char *id, const struct jobs_options
 	if (job_call(client, "GET", id, "", &job, &err) != RC_OK)
 		return cli_fail(&err);
 	if (options->json) {
-		print_json(job);
+		answer_print(job);
 		json_decref(job);
 		return CLI_OK;
 	}
 	static const char *const texts[] = { "id", "name", "state", "created_at", "finished_at", "error" };
 	static const char *const numbers[] = { "rows", "done", "blank", "duplicates" };
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-		if (!*string_of(job, texts[i]))
+		if (!*answer_text(job, texts[i]))
 			continue;
 		printf("%-12s ", texts[i]);
-		text_put(stdout, string_of(job, texts[i]));
+		text_put(stdout, answer_text(job, texts[i]));
 		putchar('\n');
 	}
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-		printf("%-12s %s\n", numbers[i], text_count(integer_of(job, numbers[i]), text));
+		printf("%-12s %s\n", numbers[i], text_count(answer_count(job, numbers[i]), text));
 	const json_t *waiting = json_object_get(job, "waiting"), *eta = json_object_get(job, "eta_s");
-	if (integer_of(waiting, "rows") > 0)
-		printf("%-12s %s rows until %s\n", "waiting", text_count(integer_of(waiting, "rows"), text), string_of(waiting, "until"));
+	if (answer_count(waiting, "rows") > 0)
+		printf("%-12s %s rows until %s\n", "waiting", text_count(answer_count(waiting, "rows"), text), answer_text(waiting, "until"));
 	if (json_is_number(eta))
 		printf("%-12s %s\n", "left", text_span((int64_t)json_number_value(eta), text));
 	show_counts(json_object_get(job, "counts"), "status");
@@ -156,7 +140,7 @@ static int resume(struct client *client, const char *id, const struct jobs_optio
 	json_t *job = NULL;
 	if (job_call(client, "GET", id, "", &job, &err) != RC_OK)
 		return cli_fail(&err);
-	bool paused = strcmp(string_of(job, "state"), "paused") == 0;
+	bool paused = strcmp(answer_text(job, "state"), "paused") == 0;
 	json_decref(job);
 	job = NULL;
 	if (paused && job_call(client, "POST", id, "/resume", &job, &err) != RC_OK)
@@ -173,9 +157,9 @@ static int cancel(struct client *client, const char *id, const struct jobs_optio
 	if (job_call(client, "POST", id, "/cancel", &job, &err) != RC_OK)
 		return cli_fail(&err);
 	if (options->json)
-		print_json(job);
+		answer_print(job);
 	else
-		printf("job %s is %s\n", id, string_of(job, "state"));
+		printf("job %s is %s\n", id, answer_text(job, "state"));
 	json_decref(job);
 	return CLI_OK;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/answer.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/text.h"
@@ -19,43 +20,9 @@ struct outcomes_options {
 	bool json;
 };
 
-static const char *string_of(const json_t *json, const char *name)
-{
-	const char *value = json_string_value(json_object_get(json, name));
-	return value ? value : "";
-}
-
-static int64_t integer_of(const json_t *json, const char *name)
-{
-	return (int64_t)json_integer_value(json_object_get(json, name));
-}
-
 static double number_of(const json_t *json, const char *name)
 {
 	return json_number_value(json_object_get(json, name));
-}
-
-static void print_json(const json_t *json)
-{
-	json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
-	putchar('\n');
-}
-
-/* `base` and the parameters that have a value, escaped; free() it. NULL when out of memory. */
-static char *query(struct client *client, const char *base, const char *const (*params)[2], size_t count)
-{
-	char *path = strdup(base);
-	for (size_t i = 0; i < count && path; i++) {
-		if (!params[i][1])
-			continue;
-		char *more = NULL, *escaped = curl_easy_escape(client->curl, params[i][1], 0);
-		if (!escaped || asprintf(&more, "%s%c%s=%s", path, strchr(path, '?') ? '&' : '?', params[i][0], escaped) < 0)
-			more = NULL;
-		curl_free(escaped);
-		free(path);
-		path = more;
-	}
-	return path;
 }
 
 static enum rc_status get(struct client *client, char *path, json_t **ret_json, struct rc_error *err)
@@ -73,14 +40,14 @@ static void print_faults(FILE *out, const json_t *import)
 	json_array_foreach((json_t *)faults, i, fault) {
 		if (i == FAULTS_PRINTED)
 			break;
-		fprintf(out, "record %lld", (long long)integer_of(fault, "record"));
+		fprintf(out, "record %lld", (long long)answer_count(fault, "record"));
 		if (json_is_integer(json_object_get(fault, "column")))
-			fprintf(out, ", column %lld", (long long)integer_of(fault, "column"));
+			fprintf(out, ", column %lld", (long long)answer_count(fault, "column"));
 		fputs(": ", out);
-		text_put(out, string_of(fault, "detail"));
+		text_put(out, answer_text(fault, "detail"));
 		putc('\n', out);
 	}
-	int64_t more = integer_of(import, "bad") - (int64_t)(json_array_size(faults) < FAULTS_PRINTED ? json_array_size(faults) : FAULTS_PRINTED);
+	int64_t more = answer_count(import, "bad") - (int64_t)(json_array_size(faults) < FAULTS_PRINTED ? json_array_size(faults) : FAULTS_PRINTED);
 	if (more > 0 && json_array_size(faults) > 0)
 		fprintf(out, "and %lld more\n", (long long)more);
 }
@@ -96,10 +63,10 @@ static void print_import(const json_t *import)
 		       { "unmatched", "no result of that address at that time" },
 		       { "bad", "could not be read" } };
 	char text[TEXT_MAX];
-	printf("%-10s %s\n%-10s %s\n", "import", string_of(import, "id"), "format", string_of(import, "format"));
-	printf("%-10s %13s\n", "rows", text_count(integer_of(import, "rows"), text));
+	printf("%-10s %s\n%-10s %s\n", "import", answer_text(import, "id"), "format", answer_text(import, "format"));
+	printf("%-10s %13s\n", "rows", text_count(answer_count(import, "rows"), text));
 	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-		printf("%-10s %13s  %s\n", counts[i].name, text_count(integer_of(import, counts[i].name), text), counts[i].means);
+		printf("%-10s %13s  %s\n", counts[i].name, text_count(answer_count(import, counts[i].name), text), counts[i].means);
 }
 
 static int import(struct client *client, const char *path, const struct outcomes_options *options)
@@ -119,7 +86,7 @@ static int import(struct client *client, const char *path, const struct outcomes
 		return CLI_USAGE;
 	}
 	int64_t size = fstat(fileno(file), &stat_of) == 0 && S_ISREG(stat_of.st_mode) && !standard_input ? (int64_t)stat_of.st_size : -1;
-	char *to = query(client, "/v1/outcomes", params, 2);
+	char *to = client_query(client, "/v1/outcomes", params, 2);
 	enum rc_status status = to ? client_upload(client, to, "application/octet-stream", file, size, NULL, NULL, &answer, &err) :
 				     rc_error_set(&err, RC_NO_MEMORY, "out of memory");
 	free(to);
@@ -128,7 +95,7 @@ static int import(struct client *client, const char *path, const struct outcomes
 	if (status != RC_OK)
 		return cli_fail(&err);
 	if (options->json) {
-		print_json(answer);
+		answer_print(answer);
 	} else {
 		if (json_is_true(json_object_get(answer, "known")))
 			fputs("rollcall: this file was imported before; nothing changes\n", stderr);
@@ -150,23 +117,23 @@ static int list(struct client *client, const char *operand, const struct outcome
 		json_t *page = NULL, *one;
 		char text[3][TEXT_MAX];
 		size_t i;
-		enum rc_status status = get(client, query(client, "/v1/outcomes", params, 1), &page, &err);
+		enum rc_status status = get(client, client_query(client, "/v1/outcomes", params, 1), &page, &err);
 		free(next);
 		next = NULL;
 		if (status != RC_OK)
 			return cli_fail(&err);
 		json_array_foreach(json_object_get(page, "outcomes"), i, one) {
 			if (options->json) {
-				print_json(one);
+				answer_print(one);
 				continue;
 			}
 			if (!headed)
 				printf("%-21s %-10s %13s %13s %13s  %-20.20s  %s\n", "ID", "FORMAT", "ROWS", "DELIVERED", "BOUNCED", "CREATED", "NAME");
 			headed = true;
-			printf("%-21s %-10s %13s %13s %13s  %-20.20s  ", string_of(one, "id"), string_of(one, "format"),
-			       text_count(integer_of(one, "rows"), text[0]), text_count(integer_of(one, "delivered"), text[1]),
-			       text_count(integer_of(one, "bounced"), text[2]), string_of(one, "created_at"));
-			text_put(stdout, string_of(one, "name"));
+			printf("%-21s %-10s %13s %13s %13s  %-20.20s  ", answer_text(one, "id"), answer_text(one, "format"),
+			       text_count(answer_count(one, "rows"), text[0]), text_count(answer_count(one, "delivered"), text[1]),
+			       text_count(answer_count(one, "bounced"), text[2]), answer_text(one, "created_at"));
+			text_put(stdout, answer_text(one, "name"));
 			putchar('\n');
 		}
 		const char *more = json_string_value(json_object_get(page, "next"));
@@ -190,7 +157,7 @@ static int show(struct client *client, const char *id, const struct outcomes_opt
 	if (get(client, path, &answer, &err) != RC_OK)
 		return cli_fail(&err);
 	if (options->json) {
-		print_json(answer);
+		answer_print(answer);
 	} else {
 		print_import(answer);
 		print_faults(stdout, answer);
@@ -206,13 +173,13 @@ static void print_cells(const json_t *cells, const char *title, const char *name
 	size_t i;
 	printf("\n%-40s %12s %10s %10s   %s\n", title, "ROWS", "PREDICTED", "OBSERVED", "95%");
 	json_array_foreach((json_t *)cells, i, cell) {
-		if (integer_of(cell, "rows") == 0)
+		if (answer_count(cell, "rows") == 0)
 			continue;
 		if (name)
-			snprintf(label, sizeof label, "%s", string_of(cell, name));
+			snprintf(label, sizeof label, "%s", answer_text(cell, name));
 		else
-			snprintf(label, sizeof label, "score %lld to %lld", (long long)integer_of(cell, "from"), (long long)integer_of(cell, "to"));
-		printf("%-40s %12s %9.1f%% %9.1f%%   %.1f to %.1f%s\n", label, text_count(integer_of(cell, "rows"), text),
+			snprintf(label, sizeof label, "score %lld to %lld", (long long)answer_count(cell, "from"), (long long)answer_count(cell, "to"));
+		printf("%-40s %12s %9.1f%% %9.1f%%   %.1f to %.1f%s\n", label, text_count(answer_count(cell, "rows"), text),
 		       number_of(cell, "predicted"), number_of(cell, "observed"), number_of(cell, "low"), number_of(cell, "high"),
 		       number_of(cell, "predicted") < number_of(cell, "low") || number_of(cell, "predicted") > number_of(cell, "high") ? "  off" : "");
 	}
@@ -226,29 +193,29 @@ static int accuracy(struct client *client, const char *operand, const struct out
 	char text[TEXT_MAX], label[160];
 	size_t i;
 	(void)operand;
-	if (get(client, query(client, "/v1/accuracy", params, 2), &answer, &err) != RC_OK)
+	if (get(client, client_query(client, "/v1/accuracy", params, 2), &answer, &err) != RC_OK)
 		return cli_fail(&err);
 	if (options->json) {
-		print_json(answer);
+		answer_print(answer);
 		json_decref(answer);
 		return CLI_OK;
 	}
-	printf("%s outcomes\n%s\n", text_count(integer_of(answer, "outcomes"), text), string_of(answer, "warning"));
+	printf("%s outcomes\n%s\n", text_count(answer_count(answer, "outcomes"), text), answer_text(answer, "warning"));
 	print_cells(json_object_get(answer, "bins"), "SCORE GIVEN", NULL);
 	print_cells(json_object_get(answer, "by_status"), "STATUS", "status");
 	print_cells(json_object_get(answer, "by_provider"), "PROVIDER (-: none)", "provider");
 	printf("\n%-40s %12s %10s %10s   %s\n", "BUCKET", "ROWS", "PRIOR", "OBSERVED", "SCORE NOW");
 	json_array_foreach(json_object_get(answer, "buckets"), i, one) {
-		snprintf(label, sizeof label, "%s %s%s%s", string_of(one, "reason"), string_of(one, "provider"),
-			 *string_of(one, "evidence") ? " +" : "", string_of(one, "evidence"));
-		printf("%-40s %12s %10lld %9.1f%%   %lld %s\n", label, text_count(integer_of(one, "rows"), text), (long long)integer_of(one, "prior"),
-		       number_of(one, "observed"), (long long)integer_of(one, "score"), string_of(one, "basis"));
+		snprintf(label, sizeof label, "%s %s%s%s", answer_text(one, "reason"), answer_text(one, "provider"),
+			 *answer_text(one, "evidence") ? " +" : "", answer_text(one, "evidence"));
+		printf("%-40s %12s %10lld %9.1f%%   %lld %s\n", label, text_count(answer_count(one, "rows"), text), (long long)answer_count(one, "prior"),
+		       number_of(one, "observed"), (long long)answer_count(one, "score"), answer_text(one, "basis"));
 	}
 	printf("\n%-40s %12s %10s %10s   %s\n", "RANDOM CONTROLS", "DECIDED", "ACCEPTED", "RATE", "95%");
 	json_array_foreach(json_object_get(answer, "false_accepts"), i, one) {
-		snprintf(label, sizeof label, "%s (%s)", string_of(one, "provider"), string_of(one, "honesty"));
-		printf("%-40s %12s %10lld %9.1f%%   %.1f to %.1f\n", label, text_count(integer_of(one, "accepted") + integer_of(one, "refused"), text),
-		       (long long)integer_of(one, "accepted"), number_of(one, "rate"), number_of(one, "low"), number_of(one, "high"));
+		snprintf(label, sizeof label, "%s (%s)", answer_text(one, "provider"), answer_text(one, "honesty"));
+		printf("%-40s %12s %10lld %9.1f%%   %.1f to %.1f\n", label, text_count(answer_count(one, "accepted") + answer_count(one, "refused"), text),
+		       (long long)answer_count(one, "accepted"), number_of(one, "rate"), number_of(one, "low"), number_of(one, "high"));
 	}
 	json_decref(answer);
 	return CLI_OK;

@@ -6,36 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/answer.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/job.h"
 #include "cli/text.h"
 
-static const char *text_of(const json_t *o, const char *name)
-{
-	const char *text = json_string_value(json_object_get(o, name));
-
-	return text ? text : "";
-}
-
-static int64_t count_of(const json_t *o, const char *name)
-{
-	return (int64_t)json_integer_value(json_object_get(o, name));
-}
-
 static void print_move(const json_t *of)
 {
 	const json_t *from = json_object_get(of, "from"), *to = json_object_get(of, "to");
 
-	printf("%s/%s -> %s/%s", text_of(from, "status"), text_of(from, "reason"), text_of(to, "status"), text_of(to, "reason"));
+	printf("%s/%s -> %s/%s", answer_text(from, "status"), answer_text(from, "reason"), answer_text(to, "status"), answer_text(to, "reason"));
 }
 
 static void print_count(const json_t *answer, const char *name, const char *words)
 {
 	char text[TEXT_MAX];
 
-	if (count_of(answer, name))
-		printf("%13s  %s\n", text_count(count_of(answer, name), text), words);
+	if (answer_count(answer, name))
+		printf("%13s  %s\n", text_count(answer_count(answer, name), text), words);
 }
 
 static void print_answer(const json_t *answer)
@@ -45,7 +34,7 @@ static void print_answer(const json_t *answer)
 	json_t *item;
 	size_t i;
 
-	printf("%13s  rows looked at under the rules %s\n", text_count(count_of(answer, "rows"), text), text_of(answer, "rules"));
+	printf("%13s  rows looked at under the rules %s\n", text_count(answer_count(answer, "rows"), text), answer_text(answer, "rules"));
 	print_count(answer, "same", "stay as they are");
 	print_count(answer, "changed", applied ? "have another verdict now" : "would have another verdict");
 	print_count(answer, "flags_only", "the same verdict with other flags");
@@ -53,17 +42,17 @@ static void print_answer(const json_t *answer)
 	print_count(answer, "needs_probe", "keep theirs: these rules would ask the server again");
 	print_count(answer, "no_evidence", "keep theirs: their evidence is gone");
 	json_array_foreach(json_object_get(answer, "changes"), i, item) {
-		printf("%s%13s  ", i ? "" : "\n", text_count(count_of(item, "rows"), text));
+		printf("%s%13s  ", i ? "" : "\n", text_count(answer_count(item, "rows"), text));
 		print_move(item);
 		putchar('\n');
 	}
 	json_array_foreach(json_object_get(answer, "samples"), i, item) {
-		printf("%srow %lld ", i ? "" : "\n", (long long)count_of(item, "row"));
-		text_put(stdout, text_of(item, "email"));
+		printf("%srow %lld ", i ? "" : "\n", (long long)answer_count(item, "row"));
+		text_put(stdout, answer_text(item, "email"));
 		fputs(": ", stdout);
 		print_move(item);
-		if (*text_of(item, "rule"))
-			printf(" (rule %s)", text_of(item, "rule"));
+		if (*answer_text(item, "rule"))
+			printf(" (rule %s)", answer_text(item, "rule"));
 		putchar('\n');
 	}
 	if (!applied)
@@ -114,8 +103,7 @@ int cli_regrade(const struct cli_command *command, int argc, char **argv)
 	if (status != RC_OK) {
 		exit_status = cli_fail(&err);
 	} else if (json) {
-		json_dumpf(answer, stdout, JSON_COMPACT);
-		putchar('\n');
+		answer_print(answer);
 	} else {
 		print_answer(answer);
 	}

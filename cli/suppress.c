@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/answer.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/text.h"
@@ -18,40 +19,6 @@ struct suppress_options {
 	bool json;
 };
 
-static const char *string_of(const json_t *json, const char *name)
-{
-	const char *value = json_string_value(json_object_get(json, name));
-	return value ? value : "";
-}
-
-static int64_t integer_of(const json_t *json, const char *name)
-{
-	return (int64_t)json_integer_value(json_object_get(json, name));
-}
-
-static void print_json(const json_t *json)
-{
-	json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
-	putchar('\n');
-}
-
-/* `base` and those parameters that have a value, escaped; free() it. NULL when out of memory. */
-static char *query(struct client *client, const char *base, const char *const (*params)[2], size_t count)
-{
-	char *path = strdup(base);
-	for (size_t i = 0; i < count && path; i++) {
-		if (!params[i][1])
-			continue;
-		char *more = NULL, *escaped = curl_easy_escape(client->curl, params[i][1], 0);
-		if (!escaped || asprintf(&more, "%s%c%s=%s", path, strchr(path, '?') ? '&' : '?', params[i][0], escaped) < 0)
-			more = NULL;
-		curl_free(escaped);
-		free(path);
-		path = more;
-	}
-	return path;
-}
-
 /* What the server made of a list. Rows that it could not read are told of, and make the status 2. */
 static int told(const json_t *answer, const struct suppress_options *options)
 {
@@ -59,18 +26,18 @@ static int told(const json_t *answer, const struct suppress_options *options)
 	json_t *fault;
 	size_t i;
 	if (options->json)
-		print_json(answer);
+		answer_print(answer);
 	else
-		printf("%s added, %s there already\n", text_count(integer_of(answer, "added"), added),
-		       text_count(integer_of(answer, "known"), known));
-	if (integer_of(answer, "bad") == 0)
+		printf("%s added, %s there already\n", text_count(answer_count(answer, "added"), added),
+		       text_count(answer_count(answer, "known"), known));
+	if (answer_count(answer, "bad") == 0)
 		return CLI_OK;
-	cli_warn("%lld rows are no address and no domain:", (long long)integer_of(answer, "bad"));
+	cli_warn("%lld rows are no address and no domain:", (long long)answer_count(answer, "bad"));
 	json_array_foreach(json_object_get(answer, "faults"), i, fault) {
 		if (i == FAULTS_PRINTED)
 			break;
-		fprintf(stderr, "row %lld: ", (long long)integer_of(fault, "row"));
-		text_put(stderr, string_of(fault, "detail"));
+		fprintf(stderr, "row %lld: ", (long long)answer_count(fault, "row"));
+		text_put(stderr, answer_text(fault, "detail"));
 		fputc('\n', stderr);
 	}
 	return CLI_USAGE;
@@ -132,7 +99,7 @@ static int add(struct client *client, char **names, int count, const struct supp
 	const char *type = dot && strcmp(dot, ".csv") == 0    ? "text/csv" :
 			   dot && strcmp(dot, ".ndjson") == 0 ? "application/x-ndjson" :
 								"application/octet-stream";
-	char *path = query(client, "/v1/suppressions", params, 2);
+	char *path = client_query(client, "/v1/suppressions", params, 2);
 	enum rc_status status = path ? client_upload(client, path, type, file, size, NULL, NULL, &answer, &err) :
 				       rc_error_set(&err, RC_NO_MEMORY, "out of memory");
 	free(path);
@@ -147,16 +114,16 @@ static int add(struct client *client, char **names, int count, const struct supp
 
 static void print_entry(const json_t *entry)
 {
-	const char *reason = string_of(entry, "reason"), *job = string_of(entry, "job");
-	text_put(stdout, string_of(entry, "entry"));
-	printf("\t%s\t", string_of(entry, "added_at"));
+	const char *reason = answer_text(entry, "reason"), *job = answer_text(entry, "job");
+	text_put(stdout, answer_text(entry, "entry"));
+	printf("\t%s\t", answer_text(entry, "added_at"));
 	if (*job)
 		printf("%s in job %s", reason, job);
 	else
 		printf("uploaded");
-	if (*string_of(entry, "client")) {
+	if (*answer_text(entry, "client")) {
 		printf("\tclient ");
-		text_put(stdout, string_of(entry, "client"));
+		text_put(stdout, answer_text(entry, "client"));
 	}
 	putchar('\n');
 }
@@ -174,7 +141,7 @@ static int list(struct client *client, char **names, int count, const struct sup
 		struct rc_error err;
 		json_t *page = NULL, *entry;
 		size_t i;
-		char *path = query(client, "/v1/suppressions", params, 4);
+		char *path = client_query(client, "/v1/suppressions", params, 4);
 		enum rc_status status = path ? client_call(client, "GET", path, NULL, NULL, &page, &err) :
 					       rc_error_set(&err, RC_NO_MEMORY, "out of memory");
 		free(path);
@@ -184,7 +151,7 @@ static int list(struct client *client, char **names, int count, const struct sup
 			return cli_fail(&err);
 		json_array_foreach(json_object_get(page, "suppressions"), i, entry) {
 			if (options->json)
-				print_json(entry);
+				answer_print(entry);
 			else
 				print_entry(entry);
 		}
@@ -204,7 +171,7 @@ static int remove_all(struct client *client, char **names, int count, const stru
 		const char *const params[][2] = { { "entry", names[i] }, { "client", options->client } };
 		struct rc_error err;
 		json_t *answer = NULL;
-		char *path = query(client, "/v1/suppressions", params, 2);
+		char *path = client_query(client, "/v1/suppressions", params, 2);
 		enum rc_status status = path ? client_call(client, "DELETE", path, NULL, NULL, &answer, &err) :
 					       rc_error_set(&err, RC_NO_MEMORY, "out of memory");
 		free(path);
