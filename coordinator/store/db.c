@@ -1,53 +1,20 @@
 /* See db.h. */
-#include "coordinator/store/db.h"
+#include "coordinator/store/db_parts.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <libpq-fe.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "common/base/arena.h"
 #include "common/base/clock.h"
 
 enum {
-	PARAMS_MAX = 64,
-	KEPT_MAX = 512,
-	SQL_MAX = 16384,
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_MAX_MS = 3000,
 	MESSAGE_MAX = 600 /* octets of the server's words in ours */
-};
-
-/* A statement that the server has prepared on this connection, found by its text. */
-struct kept {
-	uint64_t hash;
-	char *sql;
-	char name[16];
-};
-
-struct db {
-	PGconn *conn;
-	char *conninfo;
-	char *application;
-	bool lost;
-	uint64_t generation;
-	uint64_t retry_at_ms; /* monotonic */
-	uint32_t backoff_ms;
-	struct kept kept[KEPT_MAX];
-	unsigned kept_count;
-	char *copy_row;
-	pthread_mutex_t cancel_lock;
-	PGcancel *cancel;
-};
-
-struct db_result {
-	PGresult *res;
-	struct rc_arena *arena; /* decoded bytea; made when first needed */
 };
 
 static void sleep_ms(uint32_t ms)
@@ -282,7 +249,7 @@ static enum rc_status status_of(const char *sqlstate)
 }
 
 /* Says what went wrong and clears `res` (may be NULL). */
-static enum rc_status failed(struct db *db, PGresult *res, const char *doing, struct rc_error *err)
+enum rc_status db_failed(struct db *db, PGresult *res, const char *doing, struct rc_error *err)
 {
 	const char *sqlstate = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
 	enum rc_status status = status_of(sqlstate);
@@ -305,73 +272,16 @@ static enum rc_status failed(struct db *db, PGresult *res, const char *doing, st
 	return rc_error_set(err, status, "the database refused \"%s...\": %s", head, why);
 }
 
-static enum rc_status gone(struct rc_error *err)
+enum rc_status db_gone(struct rc_error *err)
 {
 	return rc_error_set(err, RC_UNAVAILABLE, "there is no connection to the database just now");
 }
 
 /* ------------------------------------------------------------------------------------------------
- * parameters */
+ * statements */
 
-struct db_param db_int(int64_t value)
-{
-	struct db_param p = { .own = true };
-
-	p.len = snprintf(p.text, sizeof(p.text), "%" PRId64, value);
-	return p;
-}
-
-struct db_param db_bool(bool value)
-{
-	struct db_param p = { .own = true, .len = 1 };
-
-	p.text[0] = value ? 't' : 'f';
-	return p;
-}
-
-struct db_param db_null(void)
-{
-	return (struct db_param){ .data = NULL };
-}
-
-struct db_param db_text(const char *text)
-{
-	return (struct db_param){ .data = text, .len = text ? (int)strlen(text) : 0 };
-}
-
-struct db_param db_buf(const struct rc_buf *buf)
-{
-	return (struct db_param){ .data = buf->data ? buf->data : "", .len = (int)buf->len };
-}
-
-struct db_param db_bytes(const void *data, size_t len)
-{
-	return (struct db_param){ .data = data ? data : "", .len = (int)len, .binary = true };
-}
-
-struct db_param db_when(int64_t wall_ms)
-{
-	struct db_param p = { .own = true };
-	time_t s = (time_t)(wall_ms / 1000);
-	struct tm tm;
-
-	if (wall_ms <= 0 || !gmtime_r(&s, &tm) || tm.tm_year > 8000)
-		return db_null();
-	/* ISO 8601 basic, UTC: 20261124T014337.123Z */
-	p.len = snprintf(p.text, sizeof(p.text), "%04d%02d%02dT%02d%02d%02d.%03dZ",
-			 (tm.tm_year + 1900) % 10000, (tm.tm_mon + 1) % 100, tm.tm_mday % 100,
-			 tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100, (int)(wall_ms % 1000));
-	return p;
-}
-
-struct flat {
-	const char *values[PARAMS_MAX];
-	int lens[PARAMS_MAX];
-	int formats[PARAMS_MAX];
-};
-
-static enum rc_status flatten(const struct db_param *params, int count, struct flat *flat,
-			      struct rc_error *err)
+enum rc_status db_flatten(const struct db_param *params, int count, struct db_flat *flat,
+			  struct rc_error *err)
 {
 	if (count > PARAMS_MAX)
 		return rc_error_set(err, RC_LIMIT, "a statement with %d parameters", count);
@@ -383,17 +293,14 @@ static enum rc_status flatten(const struct db_param *params, int count, struct f
 	return RC_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------
- * statements */
-
-static enum rc_status take(struct db *db, PGresult *res, const char *sql,
-			   struct db_result **ret_result, struct rc_error *err)
+enum rc_status db_take(struct db *db, PGresult *res, const char *sql, struct db_result **ret_result,
+		       struct rc_error *err)
 {
 	ExecStatusType status = PQresultStatus(res);
 	struct db_result *result;
 
 	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_SINGLE_TUPLE)
-		return failed(db, res, sql, err);
+		return db_failed(db, res, sql, err);
 	if (!ret_result) {
 		PQclear(res);
 		return RC_OK;
@@ -411,14 +318,14 @@ static enum rc_status take(struct db *db, PGresult *res, const char *sql,
 enum rc_status db_query(struct db *db, const char *sql, const struct db_param *params, int count,
 			struct db_result **ret_result, struct rc_error *err)
 {
-	struct flat flat;
-	enum rc_status status = flatten(params, count, &flat, err);
+	struct db_flat flat;
+	enum rc_status status = db_flatten(params, count, &flat, err);
 
 	if (status != RC_OK)
 		return status;
 	if (db->lost)
-		return gone(err);
-	return take(
+		return db_gone(err);
+	return db_take(
 	    db, PQexecParams(db->conn, sql, count, NULL, flat.values, flat.lens, flat.formats, 0),
 	    sql, ret_result, err);
 }
@@ -457,8 +364,8 @@ static const char *kept_name(struct db *db, const char *sql, bool *ret_new)
 enum rc_status db_query_kept(struct db *db, const char *sql, const struct db_param *params,
 			     int count, struct db_result **ret_result, struct rc_error *err)
 {
-	struct flat flat;
-	enum rc_status status = flatten(params, count, &flat, err);
+	struct db_flat flat;
+	enum rc_status status = db_flatten(params, count, &flat, err);
 	const char *name;
 	bool is_new;
 	PGresult *res;
@@ -466,7 +373,7 @@ enum rc_status db_query_kept(struct db *db, const char *sql, const struct db_par
 	if (status != RC_OK)
 		return status;
 	if (db->lost)
-		return gone(err);
+		return db_gone(err);
 	name = kept_name(db, sql, &is_new);
 	if (!name)
 		return db_query(db, sql, params, count, ret_result, err);
@@ -474,21 +381,21 @@ enum rc_status db_query_kept(struct db *db, const char *sql, const struct db_par
 		res = PQprepare(db->conn, name, sql, 0, NULL);
 		if (PQresultStatus(res) != PGRES_COMMAND_OK) {
 			free(db->kept[db->kept_count].sql);
-			return failed(db, res, sql, err);
+			return db_failed(db, res, sql, err);
 		}
 		PQclear(res);
 		db->kept_count++;
 	}
-	return take(db,
-		    PQexecPrepared(db->conn, name, count, flat.values, flat.lens, flat.formats, 0),
-		    sql, ret_result, err);
+	return db_take(
+	    db, PQexecPrepared(db->conn, name, count, flat.values, flat.lens, flat.formats, 0), sql,
+	    ret_result, err);
 }
 
 enum rc_status db_exec(struct db *db, const char *sql, struct rc_error *err)
 {
 	if (db->lost)
-		return gone(err);
-	return take(db, PQexec(db->conn, sql), sql, NULL, err);
+		return db_gone(err);
+	return db_take(db, PQexec(db->conn, sql), sql, NULL, err);
 }
 
 enum rc_status db_execf(struct db *db, struct rc_error *err, const char *format, ...)
@@ -515,7 +422,7 @@ enum rc_status db_commit(struct db *db, struct rc_error *err)
 	PGresult *res;
 
 	if (db->lost)
-		return gone(err);
+		return db_gone(err);
 	res = PQexec(db->conn, "COMMIT");
 	/* A COMMIT of a failed transaction is answered with ROLLBACK, and no error. */
 	if (PQresultStatus(res) == PGRES_COMMAND_OK && strcmp(PQcmdStatus(res), "COMMIT") != 0) {
@@ -523,7 +430,7 @@ enum rc_status db_commit(struct db *db, struct rc_error *err)
 		return rc_error_set(err, RC_BROKEN,
 				    "the transaction had failed and was rolled back");
 	}
-	return take(db, res, "COMMIT", NULL, err);
+	return db_take(db, res, "COMMIT", NULL, err);
 }
 
 void db_rollback(struct db *db)
@@ -536,380 +443,6 @@ void db_rollback(struct db *db)
 	if (PQresultStatus(res) != PGRES_COMMAND_OK)
 		db->lost = true;
 	PQclear(res);
-}
-
-/* ------------------------------------------------------------------------------------------------
- * results */
-
-void db_result_free(struct db_result *result)
-{
-	if (!result)
-		return;
-	PQclear(result->res);
-	rc_arena_free(result->arena);
-	free(result);
-}
-
-int db_rows(const struct db_result *result)
-{
-	return PQntuples(result->res);
-}
-
-int64_t db_affected(const struct db_result *result)
-{
-	return strtoll(PQcmdTuples(result->res), NULL, 10);
-}
-
-bool db_is_null(const struct db_result *result, int row, int column)
-{
-	return PQgetisnull(result->res, row, column);
-}
-
-const char *db_get_text(const struct db_result *result, int row, int column)
-{
-	return PQgetvalue(result->res, row, column);
-}
-
-size_t db_get_len(const struct db_result *result, int row, int column)
-{
-	return (size_t)PQgetlength(result->res, row, column);
-}
-
-int64_t db_get_int(const struct db_result *result, int row, int column)
-{
-	return strtoll(PQgetvalue(result->res, row, column), NULL, 10);
-}
-
-bool db_get_bool(const struct db_result *result, int row, int column)
-{
-	return PQgetvalue(result->res, row, column)[0] == 't';
-}
-
-static int hex_digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-const uint8_t *db_get_bytes(const struct db_result *result, int row, int column, size_t *ret_len)
-{
-	struct db_result *mine = (struct db_result *)result;
-	const char *text = PQgetvalue(result->res, row, column);
-	size_t len = (size_t)PQgetlength(result->res, row, column);
-	uint8_t *out;
-
-	*ret_len = 0;
-	if (PQgetisnull(result->res, row, column) || len < 2 || text[0] != '\\' || text[1] != 'x')
-		return NULL;
-	if (!mine->arena)
-		mine->arena = rc_arena_new(0);
-	if (!mine->arena)
-		return NULL;
-	text += 2;
-	len = (len - 2) / 2;
-	out = rc_arena_alloc(mine->arena, len + 1);
-	if (!out)
-		return NULL;
-	for (size_t i = 0; i < len; i++)
-		out[i] = (uint8_t)(hex_digit(text[2 * i]) << 4 | hex_digit(text[2 * i + 1]));
-	*ret_len = len;
-	return out;
-}
-
-/* ------------------------------------------------------------------------------------------------
- * COPY */
-
-static void drain(struct db *db)
-{
-	PGresult *res;
-
-	if (db->lost)
-		return;
-	while ((res = PQgetResult(db->conn)) != NULL)
-		PQclear(res);
-	if (PQstatus(db->conn) != CONNECTION_OK)
-		db->lost = true;
-}
-
-static enum rc_status copy_start(struct db *db, const char *sql, ExecStatusType wanted,
-				 struct rc_error *err)
-{
-	PGresult *res;
-
-	if (db->lost)
-		return gone(err);
-	res = PQexec(db->conn, sql);
-	if (PQresultStatus(res) != wanted)
-		return failed(db, res, sql, err);
-	PQclear(res);
-	return RC_OK;
-}
-
-enum rc_status db_copy_in_start(struct db *db, const char *sql, struct rc_error *err)
-{
-	return copy_start(db, sql, PGRES_COPY_IN, err);
-}
-
-enum rc_status db_copy_in_put(struct db *db, const void *data, size_t len, struct rc_error *err)
-{
-	const char *p = data;
-
-	if (db->lost)
-		return gone(err);
-	while (len > 0) {
-		int n = len > 65536 ? 65536 : (int)len;
-
-		if (PQputCopyData(db->conn, p, n) != 1) {
-			enum rc_status status = failed(db, PQgetResult(db->conn), "COPY", err);
-
-			drain(db);
-			return status;
-		}
-		p += n;
-		len -= (size_t)n;
-	}
-	return RC_OK;
-}
-
-enum rc_status db_copy_in_end(struct db *db, int64_t *ret_rows, struct rc_error *err)
-{
-	enum rc_status status = RC_OK;
-	PGresult *res;
-
-	if (db->lost)
-		return gone(err);
-	if (PQputCopyEnd(db->conn, NULL) != 1)
-		return failed(db, NULL, "COPY", err);
-	res = PQgetResult(db->conn);
-	if (PQresultStatus(res) != PGRES_COMMAND_OK) {
-		status = failed(db, res, "COPY", err);
-	} else {
-		if (ret_rows)
-			*ret_rows = strtoll(PQcmdTuples(res), NULL, 10);
-		PQclear(res);
-	}
-	drain(db);
-	return status;
-}
-
-void db_copy_in_abort(struct db *db, const char *why)
-{
-	if (db->lost)
-		return;
-	PQputCopyEnd(db->conn, why ? why : "given up");
-	drain(db);
-}
-
-enum rc_status db_copy_out_start(struct db *db, const char *sql, struct rc_error *err)
-{
-	return copy_start(db, sql, PGRES_COPY_OUT, err);
-}
-
-enum rc_status db_copy_out_next(struct db *db, const char **ret_data, size_t *ret_len,
-				struct rc_error *err)
-{
-	enum rc_status status;
-	PGresult *res;
-	int n;
-
-	if (db->lost)
-		return gone(err);
-	if (db->copy_row)
-		PQfreemem(db->copy_row);
-	db->copy_row = NULL;
-	n = PQgetCopyData(db->conn, &db->copy_row, 0);
-	if (n > 0) {
-		*ret_data = db->copy_row;
-		*ret_len = (size_t)n;
-		return RC_OK;
-	}
-	res = PQgetResult(db->conn);
-	if (n == -1 && PQresultStatus(res) == PGRES_COMMAND_OK) {
-		PQclear(res);
-		drain(db);
-		*ret_data = NULL;
-		*ret_len = 0;
-		return RC_OK;
-	}
-	status = failed(db, res, "COPY", err);
-	drain(db);
-	return status;
-}
-
-void db_copy_out_abort(struct db *db)
-{
-	if (db->lost)
-		return;
-	if (PQtransactionStatus(db->conn) == PQTRANS_ACTIVE)
-		db_cancel(db);
-	for (char *row = NULL; PQgetCopyData(db->conn, &row, 0) > 0; row = NULL)
-		PQfreemem(row);
-	drain(db);
-}
-
-void db_copy_text(struct rc_buf *line, const char *data, size_t len, bool last)
-{
-	size_t from = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		char c = data[i];
-		const char *as = c == '\\'   ? "\\\\"
-				 : c == '\n' ? "\\n"
-				 : c == '\r' ? "\\r"
-				 : c == '\t' ? "\\t"
-					     : NULL;
-
-		if (!as)
-			continue;
-		rc_buf_add(line, data + from, i - from);
-		rc_buf_add(line, as, 2);
-		from = i + 1;
-	}
-	rc_buf_add(line, data + from, len - from);
-	rc_buf_add(line, last ? "\n" : "\t", 1);
-}
-
-void db_copy_int(struct rc_buf *line, int64_t value, bool last)
-{
-	char text[24];
-	int n = snprintf(text, sizeof(text), "%" PRId64 "%c", value, last ? '\n' : '\t');
-
-	rc_buf_add(line, text, (size_t)n);
-}
-
-void db_copy_null(struct rc_buf *line, bool last)
-{
-	rc_buf_add(line, last ? "\\N\n" : "\\N\t", 3);
-}
-
-static void add_hex(struct rc_buf *buf, const uint8_t *p, size_t len)
-{
-	static const char digits[] = "0123456789abcdef";
-	char pair[512];
-	size_t n = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		pair[n++] = digits[p[i] >> 4];
-		pair[n++] = digits[p[i] & 15];
-		if (n == sizeof(pair) || i + 1 == len) {
-			rc_buf_add(buf, pair, n);
-			n = 0;
-		}
-	}
-}
-
-void db_copy_bytes(struct rc_buf *line, const void *data, size_t len, bool last)
-{
-	rc_buf_addstr(line, "\\\\x");
-	add_hex(line, data, len);
-	rc_buf_add(line, last ? "\n" : "\t", 1);
-}
-
-/* ------------------------------------------------------------------------------------------------
- * arrays */
-
-static void array_next(struct rc_buf *array)
-{
-	rc_buf_add(array, array->len == 0 ? "{" : ",", 1);
-}
-
-void db_array_int(struct rc_buf *array, int64_t value)
-{
-	char text[24];
-	int n = snprintf(text, sizeof(text), "%" PRId64, value);
-
-	array_next(array);
-	rc_buf_add(array, text, (size_t)n);
-}
-
-void db_array_text(struct rc_buf *array, const char *data, size_t len)
-{
-	size_t from = 0;
-
-	if (!data) {
-		db_array_null(array);
-		return;
-	}
-	array_next(array);
-	rc_buf_add(array, "\"", 1);
-	for (size_t i = 0; i < len; i++) {
-		if (data[i] != '"' && data[i] != '\\')
-			continue;
-		rc_buf_add(array, data + from, i - from);
-		rc_buf_add(array, "\\", 1);
-		from = i;
-	}
-	rc_buf_add(array, data + from, len - from);
-	rc_buf_add(array, "\"", 1);
-}
-
-void db_array_bytes(struct rc_buf *array, const void *data, size_t len)
-{
-	array_next(array);
-	rc_buf_addstr(array, "\"\\\\x");
-	add_hex(array, data, len);
-	rc_buf_add(array, "\"", 1);
-}
-
-void db_array_null(struct rc_buf *array)
-{
-	array_next(array);
-	rc_buf_addstr(array, "NULL");
-}
-
-void db_array_end(struct rc_buf *array)
-{
-	rc_buf_addstr(array, array->len == 0 ? "{}" : "}");
-}
-
-/* ------------------------------------------------------------------------------------------------
- * streams */
-
-enum rc_status db_stream_start(struct db *db, const char *sql, const struct db_param *params,
-			       int count, struct rc_error *err)
-{
-	struct flat flat;
-	enum rc_status status = flatten(params, count, &flat, err);
-
-	if (status != RC_OK)
-		return status;
-	if (db->lost)
-		return gone(err);
-	if (!PQsendQueryParams(db->conn, sql, count, NULL, flat.values, flat.lens, flat.formats, 0))
-		return failed(db, NULL, sql, err);
-	PQsetSingleRowMode(db->conn);
-	return RC_OK;
-}
-
-enum rc_status db_stream_next(struct db *db, struct db_result **ret_result, struct rc_error *err)
-{
-	enum rc_status status;
-	PGresult *res;
-
-	if (db->lost)
-		return gone(err);
-	res = PQgetResult(db->conn);
-	if (!res && PQstatus(db->conn) != CONNECTION_OK)
-		return failed(db, NULL, "stream", err);
-	if (!res || PQresultStatus(res) == PGRES_TUPLES_OK ||
-	    PQresultStatus(res) == PGRES_COMMAND_OK) {
-		PQclear(res);
-		drain(db);
-		*ret_result = NULL;
-		return RC_OK;
-	}
-	status = take(db, res, "stream", ret_result, err);
-	if (status != RC_OK)
-		drain(db);
-	return status;
-}
-
-void db_stream_abort(struct db *db)
-{
-	if (db->lost)
-		return;
-	if (PQtransactionStatus(db->conn) == PQTRANS_ACTIVE)
-		db_cancel(db);
-	drain(db);
 }
 
 char *db_quote_name(struct db *db, const char *name)
