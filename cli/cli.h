@@ -35,6 +35,7 @@ int cli_check(const struct cli_command *command, int argc, char **argv);
 int cli_explain(const struct cli_command *command, int argc, char **argv);
 int cli_jobs(const struct cli_command *command, int argc, char **argv);
 int cli_suppress(const struct cli_command *command, int argc, char **argv);
+int cli_lanes(const struct cli_command *command, int argc, char **argv);
 int cli_doctor(const struct cli_command *command, int argc, char **argv);
 int cli_outcomes(const struct cli_command *command, int argc, char **argv);
 int cli_regrade(const struct cli_command *command, int argc, char **argv);

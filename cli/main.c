@@ -81,6 +81,13 @@ static const struct cli_command commands[] = {
 	  "Rows of later lists that stand here are `suppressed`, and nobody is asked. Exit status 2: some rows were no address and no\n"
 	  "domain; the rest was added.\n",
 	  cli_suppress },
+	{ "lanes", "[list | show NAME | drain NAME | activate NAME]", "the sending identities: how they stand, and why",
+	  "  list              all lanes: state (active, warming_up, draining, unfit, dead) and health (ok, slow, blocked, probation)\n"
+	  "  show NAME         one with its reasons: who holds it, how each MX group receives it, what doctor found, what has moved\n"
+	  "  drain NAME        nothing new from it: what has begun there ends there. Needs an admin's key\n"
+	  "  activate NAME     new work again\n"
+	  "  --json            as JSON\n" CLIENT_HELP,
+	  cli_lanes },
 	{ "doctor", "[--OPTION VALUE ...]", "is this machine fit to probe",
 	  "Looks at each lane: does this machine have its address, is port 25 open from it, is its reverse DNS its HELO name and does that\n"
 	  "lead back, can its MAIL FROM be answered (these four decide); SPF, abuse@ and postmaster@, block lists, database, broker and\n"

@@ -72,6 +72,12 @@ const struct rc_option config_table[] = {
 	  .value = "330s,2100s,12600s",
 	  .unit = "time,...",
 	  .help = "When to try again, counted from the first attempt." },
+	{ .name = "warmup",
+	  .type = RC_OPTION_STRING,
+	  AT(warmup),
+	  .unit = "recipients,...",
+	  .help = "How many recipients a new lane asks for on its first day, its second and so on; "
+		  "without it, and after that, no limit of the day." },
 	{ .name = "harvest-guard",
 	  .type = RC_OPTION_BOOL,
 	  AT(harvest_guard),

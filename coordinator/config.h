@@ -20,6 +20,7 @@ struct config {
 	int64_t broker_wait_ms;
 	const char *listen;
 	const char *retry_schedule;
+	const char *warmup;
 	int64_t time_scale;
 	bool pace;
 	bool harvest_guard;

@@ -12,6 +12,7 @@
 #include "coordinator/bell.h"
 #include "coordinator/config.h"
 #include "coordinator/core/schedule.h"
+#include "coordinator/core/warmup.h"
 #include "coordinator/data_set.h"
 #include "coordinator/readiness.h"
 
@@ -25,6 +26,7 @@ struct context {
 	const struct lists *lists;
 	const struct traps *traps;
 	struct schedule schedule;
+	struct warmup warmup;
 	struct bell *planner_bell; /* a list was uploaded */
 	struct bell *leader_bell;  /* there is something to send, or a job changed */
 	struct bell *sink_bell;	   /* only to stop it */

@@ -7,10 +7,10 @@
 
 #include "common/base/log.h"
 #include "coordinator/judge_parts.h"
+#include "coordinator/store/db.h"
+#include "coordinator/store/lease.h"
 #include "coordinator/store/measured.h"
 #include "coordinator/store/writes.h"
-
-enum { HOLD_MAX_MS = 12 * 3600 * 1000 };
 
 struct judge *judge_new(const struct context *context)
 {
@@ -52,16 +52,6 @@ static enum rc_status judge_resolutions(struct judge *j, const struct shard *s,
 	return status;
 }
 
-/* The worker has met a server that wants less of us. */
-static void hold(struct judge *j, const struct shard *s, const Rollcall__LaneHealth *health)
-{
-	int64_t wait_ms = health->retry_in_ms < HOLD_MAX_MS ? health->retry_in_ms : HOLD_MAX_MS;
-
-	if (health->throttled && *s->domain->group)
-		writes_hold(j->d->writes, s->lane, s->domain->group,
-			    j->d->now_ms + wait_ms / (int64_t)j->context->schedule.time_scale + 1);
-}
-
 static enum rc_status judge_report(struct judge *j, const Rollcall__Report *report,
 				   struct rc_error *err)
 {
@@ -88,8 +78,7 @@ static enum rc_status judge_report(struct judge *j, const Rollcall__Report *repo
 		for (size_t i = 0; i < report->n_answers; i++)
 			judge_answer(j, s, report, &evidence, report->answers[i]);
 		judge_learn(j, s, &evidence);
-		if (report->health)
-			hold(j, s, report->health);
+		judge_lane(j, s, report);
 	} else {
 		status = judge_resolutions(j, s, report, err);
 	}
@@ -100,8 +89,8 @@ static enum rc_status judge_report(struct judge *j, const Rollcall__Report *repo
 	return status;
 }
 
-enum rc_status judge_batch(struct judge *j, const struct decide *decide,
-			   Rollcall__Report *const *reports, size_t n, struct rc_error *err)
+static enum rc_status batch(struct judge *j, const struct decide *decide,
+			    Rollcall__Report *const *reports, size_t n, struct rc_error *err)
 {
 	enum rc_status status;
 
@@ -116,6 +105,8 @@ enum rc_status judge_batch(struct judge *j, const struct decide *decide,
 	j->d = decide;
 	measured_clear(decide->measured);
 	status = judge_read(j, reports, n, err);
+	if (status == RC_OK)
+		status = lease_probation(decide->db, &j->probation, err);
 	for (size_t i = 0; i < n && status == RC_OK; i++)
 		status = judge_report(j, reports[i], err);
 	if (status != RC_OK)
@@ -134,5 +125,15 @@ enum rc_status judge_batch(struct judge *j, const struct decide *decide,
 		status = writes_flush(decide->writes, decide->db, decide->counter, err);
 	if (status == RC_OK)
 		status = measured_flush(decide->measured, decide->db, decide->counter, err);
+	return status;
+}
+
+enum rc_status judge_batch(struct judge *j, const struct decide *decide,
+			   Rollcall__Report *const *reports, size_t n, struct rc_error *err)
+{
+	enum rc_status status = batch(j, decide, reports, n, err);
+
+	db_result_free(j->probation);
+	j->probation = NULL;
 	return status;
 }

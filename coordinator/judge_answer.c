@@ -3,6 +3,7 @@
 
 #include "coordinator/core/history.h"
 #include "coordinator/core/schedule.h"
+#include "coordinator/core/standing.h"
 #include "coordinator/judge_parts.h"
 #include "coordinator/store/measured.h"
 #include "coordinator/store/writes.h"
@@ -168,7 +169,8 @@ static void settle_deferred(struct judge *j, const struct shard *s, struct row *
 	/* Every other recipient would be told the same until then. */
 	if (v->reason == RC_REASON_GREYLISTED && *s->domain->group &&
 	    window_by_client(&s->domain->greylist->window, j->d->now_ms))
-		writes_hold(j->d->writes, s->lane, s->domain->group, d.due_at_ms);
+		writes_hold(j->d->writes, s->lane, s->domain->group, d.due_at_ms, LANE_SLOW,
+			    "it greylists by client: the others wait along");
 	if (evidence->control == VERDICT_CONTROL_UNDECIDED && evidence->control_local) {
 		bool plain = true;
 

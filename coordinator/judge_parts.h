@@ -17,6 +17,7 @@
 #include "coordinator/core/window.h"
 #include "coordinator/decide.h"
 #include "coordinator/judge.h"
+#include "coordinator/store/db.h"
 
 enum { JUDGE_BUCKETS = 4096 };
 
@@ -112,7 +113,8 @@ struct judge {
 	struct lookup *lookups[JUDGE_BUCKETS];
 	struct health *health[JUDGE_BUCKETS];
 	struct group *groups[JUDGE_BUCKETS];
-	const struct decide *d; /* of this batch */
+	const struct decide *d;	     /* of this batch */
+	struct db_result *probation; /* lane, MX group: those that are, as of this batch */
 };
 
 /* judge_read.c: by the ids that messages carry; NULL: not of this batch. */
@@ -133,6 +135,9 @@ void judge_learn(struct judge *j, const struct shard *s, const struct evidence_d
  * in a row that it came back unasked. */
 int64_t judge_due_ms(const struct judge *j, const struct verdict *v, unsigned attempt,
 		     int64_t first_at_ms, unsigned idle);
+
+/* judge_lane.c: how the lane was received, from one part of a report. */
+void judge_lane(struct judge *j, const struct shard *s, const Rollcall__Report *report);
 
 /* judge_close.c: each writes, the caller flushes. */
 void judge_close_memories(struct judge *j);

@@ -352,6 +352,9 @@ static enum rc_status work(struct leader *leader, bool rung, bool *ret_busy, str
 	int64_t rows = 0;
 	bool ready;
 
+	status = leader_clock(leader, err);
+	if (status != RC_OK)
+		return status;
 	status = kafka_ready(leader, &ready, err);
 	if (status != RC_OK)
 		return status;
@@ -382,8 +385,12 @@ static enum rc_status work(struct leader *leader, bool rung, bool *ret_busy, str
 	if (status == RC_OK && due(leader, CHORE_SECOND, false)) {
 		if (ready)
 			kafka_check(leader);
+		status = leader_flags(leader, err);
 		leader_lanes_refresh(leader);
-		status = leader_heal(leader, err);
+		if (status == RC_OK)
+			status = leader_pauses(leader, err);
+		if (status == RC_OK)
+			status = leader_heal(leader, err);
 	}
 	if (status == RC_OK && due(leader, CHORE_SWEEP, false))
 		status = leader_sweep(leader, err);

@@ -138,7 +138,7 @@ enum rc_status leader_due(struct leader *leader, int64_t *ret_rows, struct rc_er
 
 	*ret_rows = 0;
 	if (status == RC_OK)
-		status = shards_make_due(leader->db, DUE_AT_ONCE,
+		status = shards_make_due(leader->db, DUE_AT_ONCE, rc_clock_wall_ms(),
 					 leader->context->config->time_scale, ret_rows, err);
 	return settle(leader, status, err);
 }

@@ -18,8 +18,7 @@ enum {
 	OFFERS_MAX = 4096,
 	OFFER_AGAIN_MS = 60000, /* an offer that says nothing new is written again after that */
 	LACKS_FRESH_MS = 30000,
-	OFFSET_WAIT_MS = 2000,
-	FORGOTTEN_MS = 24 * 3600 * 1000
+	OFFSET_WAIT_MS = 2000
 };
 
 /* An offer as it was written last. */
@@ -78,6 +77,8 @@ static enum rc_status lane_add(struct leader *leader, const struct lane_identity
 	memset(&lanes[leader->lane_count], 0, sizeof(*lanes));
 	lanes[leader->lane_count].number = number;
 	lanes[leader->lane_count].identity = *identity;
+	lanes[leader->lane_count].first_seen_ms = rc_clock_wall_ms();
+	lanes[leader->lane_count].day = -1;
 	*ret_lane = &lanes[leader->lane_count++];
 	rc_log(RC_LOG_INFO, "lane_registered", "lane=%s number=%u address=%s helo=%s mail_from=%s",
 	       identity->name, number, identity->public_address, identity->helo,
@@ -268,9 +269,10 @@ static enum rc_status decide_offer(struct leader *leader, const Rollcall__Hello 
 		lacks(leader, offer.identity.name, why);
 		rc_log(RC_LOG_DEBUG, "lane_refused", "lane=%s worker=%s why=\"%s\"",
 		       offer.identity.name, offer.worker, why);
-		/* It has worked under this epoch, though it cannot go on: when it can, it gets a new one, and
-		 * does not read again what it has done. */
-		if (lane->lease.exists && !lane->lease.confirmed && offer.epoch == lane->lease.epoch &&
+		/* It has worked under this epoch, though it cannot go on: when it can, it gets a
+		 * new one, and does not read again what it has done. */
+		if (lane->lease.exists && !lane->lease.confirmed &&
+		    offer.epoch == lane->lease.epoch &&
 		    strcmp(lane->lease.worker, offer.worker) == 0) {
 			lane->lease.confirmed = true;
 			return lease_store(leader->db, lane, err);
@@ -418,6 +420,8 @@ void leader_lanes_refresh(struct leader *leader)
 		    lanes_held(&lane->lease, now_ms) && lane->generation == leader->generation;
 
 		dispatch_lane_open(leader->dispatch, lane->number, open);
+		dispatch_lane_begins(leader->dispatch, lane->number,
+				     !lane->draining && leader_lane_budget(leader, lane) > 0);
 		held += open;
 	}
 	if (now_ms - leader->lane_lacks_at_ms < LACKS_FRESH_MS)
@@ -430,65 +434,21 @@ void leader_lanes_refresh(struct leader *leader)
 		      held ? NULL : lack);
 }
 
+/* Whether there is a lane for new work; a draining one only where there is no other. */
 bool leader_any_lane(struct leader *leader, uint32_t *ret_lane)
 {
 	int64_t now_ms = rc_clock_wall_ms();
 
-	for (size_t i = 0; i < leader->lane_count; i++) {
-		const struct lease_lane *lane =
-		    &leader->lanes[leader->next_lane++ % leader->lane_count];
+	for (int draining = 0; draining < 2; draining++)
+		for (size_t i = 0; i < leader->lane_count; i++) {
+			const struct lease_lane *lane =
+			    &leader->lanes[leader->next_lane++ % leader->lane_count];
 
-		if (!lanes_held(&lane->lease, now_ms) || lane->generation != leader->generation)
-			continue;
-		*ret_lane = lane->number;
-		return true;
-	}
+			if (lane->draining != draining || !lanes_held(&lane->lease, now_ms) ||
+			    lane->generation != leader->generation)
+				continue;
+			*ret_lane = lane->number;
+			return true;
+		}
 	return false;
-}
-
-enum rc_status leader_holds(struct leader *leader, struct rc_error *err)
-{
-	struct db_result *r;
-	enum rc_status status = lease_holds(leader->db, &r, err);
-
-	if (status != RC_OK)
-		return status;
-	dispatch_hold_expire(leader->dispatch, rc_clock_wall_ms());
-	for (int i = 0; i < db_rows(r); i++)
-		dispatch_hold(leader->dispatch, (uint32_t)db_get_int(r, i, 0), db_get_text(r, i, 1),
-			      db_get_int(r, i, 2));
-	db_result_free(r);
-	return RC_OK;
-}
-
-enum rc_status leader_lanes_move(struct leader *leader, struct rc_error *err)
-{
-	int64_t now_ms = rc_clock_wall_ms(), count = 0;
-	enum rc_status status = lanes_forget_offers(leader->db, err);
-	uint32_t to;
-
-	for (size_t i = 0; i < leader->lane_count && status == RC_OK; i++) {
-		struct lease_lane *lane = &leader->lanes[i];
-		int64_t silent_ms = now_ms - lane->last_seen_ms;
-
-		if (silent_ms < SHARDS_LANE_GONE_S * 1000 || !leader_any_lane(leader, &to))
-			continue;
-		status = db_begin(leader->db, err);
-		if (status == RC_OK)
-			status = shards_move(leader->db, lane->number, to,
-					     silent_ms >= FORGOTTEN_MS, &count, err);
-		if (status == RC_OK)
-			status = db_commit(leader->db, err);
-		if (status != RC_OK) {
-			db_rollback(leader->db);
-			return status;
-		}
-		if (count > 0) {
-			dispatch_forget_lane(leader->dispatch, lane->number);
-			rc_log(RC_LOG_WARN, "lane_gone",
-			       "lane=%s silent_s=%" PRId64 " moved=%" PRId64 " to=%u",
-			       lane->identity.name, silent_ms / 1000, count, to);
-		}
-	}
-	return status;
 }

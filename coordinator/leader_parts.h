@@ -1,7 +1,7 @@
 /*
- * leader_parts - the leader's inside, shared by its four files only: leader.c (leadership, broker,
- * timing), leader_lanes.c (hellos and grants), leader_send.c (queues, dispatch, messages),
- * leader_jobs.c (look-ups, deadlines, ends). One thread.
+ * leader_parts - the leader's inside, shared by its files only: leader.c (leadership, broker,
+ * timing), leader_lanes.c (hellos and grants), leader_standing.c (how lanes stand), leader_send.c
+ * (queues, dispatch, messages), leader_jobs.c (look-ups, deadlines, ends). One thread.
  */
 #ifndef COORDINATOR_LEADER_PARTS_H
 #define COORDINATOR_LEADER_PARTS_H
@@ -70,6 +70,7 @@ struct leader {
 	size_t offer_count;
 	char lane_lacks[384]; /* why the last lane that could have been granted was not */
 	int64_t lane_lacks_at_ms;
+	int64_t clock_wall_ms, clock_boot_ms; /* of the same moment; 0: not looked at yet */
 
 	struct dispatch *dispatch;
 	struct cursor *cursors;
@@ -90,10 +91,27 @@ static inline bool leader_leads(const struct leader *leader)
 enum rc_status leader_hellos(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
 /* Opens and closes lanes for dispatch by their leases, and tells readiness. */
 void leader_lanes_refresh(struct leader *leader);
-/* What waits for lanes that nobody offers any more. */
+
+/* leader_standing.c */
+/* What waits for lanes that nobody offers any more, or that take nothing new. */
 enum rc_status leader_lanes_move(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
-/* Which MX groups a lane is to leave alone for a while. */
+/* Which MX groups a lane is to leave alone for a while, or to try with a few recipients first. */
 enum rc_status leader_holds(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
+/* MX groups that the whole fleet leaves alone. */
+enum rc_status leader_pauses(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
+/* Which lanes are draining, and what those that warm up have had of their day. */
+enum rc_status leader_flags(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
+/* Recipients that are left of a lane's day; INT64_MAX: no limit. */
+int64_t leader_lane_budget(const struct leader *leader, const struct lease_lane *lane);
+/* They are about to leave it; and they have, in the transaction that marks them as sent. */
+void leader_lane_picked(struct leader *leader, uint32_t number, int64_t recipients);
+enum rc_status leader_lane_sent(struct leader *leader, uint32_t number, int64_t recipients,
+				struct rc_error *err) RC_MUST_CHECK;
+/* Whether the wall clock was set: then all that waits by it moves along, so that no retry leaves
+ * early and no lease is thought over. */
+enum rc_status leader_clock(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
+
+/* leader_lanes.c again */
 /* A lane under a lease of this generation, in turns; false: none. */
 bool leader_any_lane(struct leader *leader, uint32_t *ret_lane);
 

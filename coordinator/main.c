@@ -87,6 +87,11 @@ static enum rc_status context_load(struct context *context, const struct config 
 		if (status != RC_OK)
 			rc_error_set(err, status, "ROLLCALL_RETRY_SCHEDULE: %.900s", why.text);
 	}
+	if (status == RC_OK) {
+		status = warmup_parse(config->warmup, &context->warmup, &why);
+		if (status != RC_OK)
+			rc_error_set(err, status, "ROLLCALL_WARMUP: %.900s", why.text);
+	}
 	if (status != RC_OK)
 		return status;
 	context->planner_bell = bell_new();
@@ -330,6 +335,7 @@ static int serve(const struct config *config)
 							   .rules_take = on_rules_take,
 							   .rules_give_back = on_rules_give_back,
 							   .ctx = &context,
+							   .warmup = &context.warmup,
 							   .uploaded = on_uploaded,
 							   .changed = on_changed,
 							   .piece = on_piece,

@@ -20,6 +20,8 @@ struct hold {
 	struct hold *next;
 	uint32_t lane;
 	int64_t until_ms;
+	int64_t test_until_ms; /* until then one shard at a time */
+	uint32_t flying;       /* of the group on the lane */
 };
 
 struct group {
@@ -66,6 +68,7 @@ struct tenant {
 
 struct lane {
 	bool open;
+	bool closed_to_new; /* bulk waits */
 	struct tenant *tenants[DISPATCH_CLASSES];
 	uint64_t class_served[DISPATCH_CLASSES];
 	uint64_t cost, octets; /* in flight */
@@ -247,9 +250,22 @@ static uint64_t report_of(const struct entry *e)
 	return REPORT_OCTETS + (uint64_t)e->cost * REPORT_RECIPIENT_OCTETS;
 }
 
+static struct hold *hold_find(const struct group *g, uint32_t lane)
+{
+	struct hold *hold = g ? g->holds : NULL;
+
+	while (hold && hold->lane != lane)
+		hold = hold->next;
+	return hold;
+}
+
 static void fly(struct dispatch *d, struct entry *e)
 {
 	struct lane *lane = &d->lanes[e->lane];
+	struct hold *hold = hold_find(e->group, e->lane);
+
+	if (hold)
+		hold->flying++;
 
 	e->prev = d->flying_last;
 	e->next = NULL;
@@ -269,6 +285,10 @@ static void fly(struct dispatch *d, struct entry *e)
 static void land(struct dispatch *d, struct entry *e)
 {
 	struct lane *lane = &d->lanes[e->lane];
+	struct hold *hold = hold_find(e->group, e->lane);
+
+	if (hold && hold->flying)
+		hold->flying--;
 
 	*(e->prev ? &e->prev->next : &d->flying) = e->next;
 	*(e->next ? &e->next->prev : &d->flying_last) = e->prev;
@@ -375,26 +395,53 @@ bool dispatch_crowded(const struct dispatch *d, uint32_t lane, int64_t job,
 	return waiting >= g->cap_shards + DISPATCH_GROUP_CROWD;
 }
 
-void dispatch_hold(struct dispatch *d, uint32_t lane, const char *name, int64_t until_ms)
+static struct hold *hold_get(struct dispatch *d, uint32_t lane, const char *name)
 {
 	struct group *g = *name ? group_get(d, name) : NULL;
-	struct hold *hold;
+	struct hold *hold = hold_find(g, lane);
 
-	if (!g)
-		return;
-	for (hold = g->holds; hold && hold->lane != lane; hold = hold->next)
-		;
-	if (!hold) {
-		hold = calloc(1, sizeof(*hold));
-		if (!hold)
-			return;
-		if (!g->holds)
-			g->refs++;
-		hold->lane = lane;
-		hold->next = g->holds;
-		g->holds = hold;
-	}
-	hold->until_ms = until_ms;
+	if (!g || hold)
+		return hold;
+	hold = calloc(1, sizeof(*hold));
+	if (!hold)
+		return NULL;
+	for (const struct entry *e = d->flying; e; e = e->next)
+		hold->flying += e->group == g && e->lane == lane;
+	if (!g->holds)
+		g->refs++;
+	hold->lane = lane;
+	hold->next = g->holds;
+	g->holds = hold;
+	return hold;
+}
+
+void dispatch_hold(struct dispatch *d, uint32_t lane, const char *name, int64_t until_ms)
+{
+	struct hold *hold = hold_get(d, lane, name);
+
+	if (hold)
+		hold->until_ms = until_ms;
+}
+
+void dispatch_test(struct dispatch *d, uint32_t lane, const char *name, int64_t until_ms)
+{
+	struct hold *hold = hold_get(d, lane, name);
+
+	if (hold)
+		hold->test_until_ms = until_ms;
+}
+
+bool dispatch_testing(const struct dispatch *d, uint32_t lane, const char *name, int64_t now_ms)
+{
+	const struct hold *hold = *name ? hold_find(group_find(d, name), lane) : NULL;
+
+	return hold && hold->test_until_ms > now_ms;
+}
+
+void dispatch_lane_begins(struct dispatch *d, uint32_t lane, bool begins)
+{
+	if (lane < DISPATCH_LANES_MAX)
+		d->lanes[lane].closed_to_new = !begins;
 }
 
 void dispatch_hold_expire(struct dispatch *d, int64_t now_ms)
@@ -409,7 +456,7 @@ void dispatch_hold_expire(struct dispatch *d, int64_t now_ms)
 			while (*p) {
 				struct hold *hold = *p;
 
-				if (hold->until_ms > now_ms) {
+				if (hold->until_ms > now_ms || hold->test_until_ms > now_ms) {
 					p = &hold->next;
 					continue;
 				}
@@ -490,9 +537,12 @@ static bool may_leave(const struct dispatch *d, const struct entry *e, int64_t n
 {
 	const struct group *g = e->group;
 
-	for (const struct hold *hold = g ? g->holds : NULL; hold; hold = hold->next)
-		if (hold->lane == e->lane && hold->until_ms > now_ms)
-			return false;
+	const struct hold *hold = hold_find(g, e->lane);
+
+	if (hold && (hold->until_ms > now_ms || (hold->test_until_ms > now_ms && hold->flying)))
+		return false;
+	if (g && e->class == DISPATCH_BULK && d->lanes[e->lane].closed_to_new)
+		return false;
 	if (!g || d->limits.no_group_caps || g->shards == 0)
 		return true;
 	return g->shards < g->cap_shards && g->recipients + e->cost <= g->cap_recipients;

@@ -70,7 +70,12 @@ void dispatch_group_cap(struct dispatch *d, const char *group, uint32_t shards,
 /* Nothing of that group leaves on that lane before `until_ms`: its servers have asked us to slow
  * down. */
 void dispatch_hold(struct dispatch *d, uint32_t lane, const char *group, int64_t until_ms);
-/* Forgets holds that are over. */
+/* On probation there until `until_ms`: one shard at a time. */
+void dispatch_test(struct dispatch *d, uint32_t lane, const char *group, int64_t until_ms);
+bool dispatch_testing(const struct dispatch *d, uint32_t lane, const char *group, int64_t now_ms);
+/* Whether bulk that was never sent may leave on a lane; what has begun there may. */
+void dispatch_lane_begins(struct dispatch *d, uint32_t lane, bool begins);
+/* Forgets holds and tests that are over. */
 void dispatch_hold_expire(struct dispatch *d, int64_t now_ms);
 
 /* False: no memory. A shard that is already known is left as it is, and so is one whose queue is

@@ -120,7 +120,10 @@ void call_job_pause(struct request *r);
 void call_job_resume(struct request *r);
 void call_job_cancel(struct request *r);
 void call_job_delete(struct request *r);
-void call_lanes(struct request *r);
+void call_lanes(struct request *r); /* api_lanes.c */
+void call_lane(struct request *r);
+void call_lane_drain(struct request *r);
+void call_lane_activate(struct request *r);
 void call_healthz(struct request *r);
 void call_readyz(struct request *r);
 void call_openapi(struct request *r); /* api_docs.c */

@@ -6,7 +6,7 @@
 #include "coordinator/http/api.h"
 #include "coordinator/http/rate.h"
 
-enum { LIST_LIMIT_DEFAULT = 50, LIST_LIMIT_MAX = 200, LANES_SHOWN_MAX = 1024 };
+enum { LIST_LIMIT_DEFAULT = 50, LIST_LIMIT_MAX = 200 };
 
 /* Rows of the input that have their answer. Duplicates follow their first: they are counted in
  * proportion until all have. */
@@ -198,34 +198,6 @@ void call_job_delete(struct request *r)
 	}
 	tell_changed(r);
 	reply_text(r, MHD_HTTP_NO_CONTENT, "application/json", "", 0);
-}
-
-void call_lanes(struct request *r)
-{
-	struct lane_view *lanes = calloc(LANES_SHOWN_MAX, sizeof(*lanes));
-	json_t *list = json_array();
-	struct rc_error err;
-	int count = 0;
-
-	if (!lanes) {
-		rc_error_set(&err, RC_NO_MEMORY, "the server is out of memory");
-		reply_error(r, &err);
-	} else if (jobs_lanes(r->db, lanes, LANES_SHOWN_MAX, &count, &err) != RC_OK) {
-		reply_error(r, &err);
-	}
-	for (int i = 0; i < count; i++) {
-		const struct lane_view *l = &lanes[i];
-
-		json_array_append_new(
-		    list, json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:s?, s:I, s:o}", "lane",
-				    l->number, "name", l->name, "public_address", l->public_address,
-				    "bind_address", l->bind_address, "helo", l->helo, "mail_from",
-				    l->mail_from, "granted", l->granted, "worker",
-				    *l->worker ? l->worker : NULL, "epoch", (json_int_t)l->epoch,
-				    "last_seen_at", json_time(l->last_seen_ms)));
-	}
-	free(lanes);
-	reply_json(r, MHD_HTTP_OK, json_pack("{s:o}", "lanes", list));
 }
 
 void call_healthz(struct request *r)

@@ -132,6 +132,15 @@ static const struct route routes[] = {
 	  .handle = call_suppress_remove,
 	  .params = { "client", "entry" } },
 	{ .method = "GET", .path = "/v1/lanes", .role = KEY_READ, .handle = call_lanes },
+	{ .method = "GET", .path = "/v1/lanes/{id}", .role = KEY_READ, .handle = call_lane },
+	{ .method = "POST",
+	  .path = "/v1/lanes/{id}/drain",
+	  .role = KEY_ADMIN,
+	  .handle = call_lane_drain },
+	{ .method = "POST",
+	  .path = "/v1/lanes/{id}/activate",
+	  .role = KEY_ADMIN,
+	  .handle = call_lane_activate },
 };
 
 /* ---- which call it is */

@@ -23,13 +23,15 @@ enum { HTTP_ADDRESS_MAX = 80, HTTP_LACKS_MAX = 512 };
 struct db;
 struct rc_rules;
 struct regrade_summary;
+struct warmup;
 
 struct http_server_params {
 	const char *
 	    listen; /* "127.0.0.1:8025", "[::1]:0", ":8025" (all addresses); port 0: any free one */
-	const char *database; /* libpq's conninfo */
-	int64_t max_upload;   /* octets of an unpacked list; 0: 10 GiB */
-	int64_t deadline_ms;  /* of a job that names none; 0: 72 h */
+	const char *database;	     /* libpq's conninfo */
+	int64_t max_upload;	     /* octets of an unpacked list; 0: 10 GiB */
+	int64_t deadline_ms;	     /* of a job that names none; 0: 72 h */
+	const struct warmup *warmup; /* of new lanes; NULL: none */
 	/* What the rest of the coordinator is told and asked, from any thread; each may be NULL. */
 	void *ctx;
 	void (*uploaded)(void *ctx); /* a list is in the database: there is something to plan */

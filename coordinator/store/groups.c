@@ -50,6 +50,15 @@ void groups_free(struct groups *g)
 	free(g);
 }
 
+static uint64_t known_hash(const struct groups *g)
+{
+	uint64_t hash = 14695981039346656037u;
+
+	for (size_t i = 0; i < g->known_count; i++)
+		hash = (hash ^ g->known[i]) * 1099511628211u;
+	return hash;
+}
+
 static enum rc_status read_lanes(struct groups *g, struct db *db, int64_t now_ms,
 				 struct rc_error *err)
 {
@@ -58,14 +67,17 @@ static enum rc_status read_lanes(struct groups *g, struct db *db, int64_t now_ms
 
 	if (g->read_at_ms && now_ms - g->read_at_ms < REFRESH_MS)
 		return RC_OK;
-	status = db_query_kept(db,
-			       "SELECT number, g.granted_at > now() - interval '2 minutes' AND NOT "
-			       "g.returned FROM lane l"
-			       " LEFT JOIN lane_lease g ON g.lane = l.number WHERE l.last_seen > "
-			       "now() - interval '1 day' ORDER BY number LIMIT 1024",
-			       DB_NONE, &r, err);
+	status = db_query_kept(
+	    db,
+	    "SELECT number, g.granted_at > now() - interval '2 minutes' AND NOT "
+	    "g.returned FROM lane l"
+	    " LEFT JOIN lane_lease g ON g.lane = l.number WHERE l.last_seen > "
+	    "now() - interval '1 day' AND l.draining_at IS NULL ORDER BY number LIMIT 1024",
+	    DB_NONE, &r, err);
 	if (status != RC_OK)
 		return status;
+	uint64_t before = known_hash(g);
+
 	g->known_count = g->held_count = 0;
 	for (int i = 0; i < db_rows(r); i++) {
 		g->known[g->known_count++] = (uint32_t)db_get_int(r, i, 0);
@@ -73,6 +85,9 @@ static enum rc_status read_lanes(struct groups *g, struct db *db, int64_t now_ms
 			g->held[g->held_count++] = (uint32_t)db_get_int(r, i, 0);
 	}
 	db_result_free(r);
+	/* A lane that takes nothing new any more is to be seen at once. */
+	if (known_hash(g) != before)
+		groups_forget(g);
 	g->read_at_ms = now_ms;
 	return RC_OK;
 }
@@ -127,7 +142,7 @@ static enum rc_status load(struct groups *g, struct db *db, const char *name, ui
 		    "INSERT INTO mx_group_lane AS m (mx_group, slot, lane) VALUES ($1, $2, $3) ON "
 		    "CONFLICT (mx_group, slot)"
 		    " DO UPDATE SET lane = CASE WHEN EXISTS (SELECT FROM lane WHERE number = "
-		    "m.lane AND last_seen > now() -"
+		    "m.lane AND draining_at IS NULL AND last_seen > now() -"
 		    " interval '1 day') THEN m.lane ELSE excluded.lane END, chosen_at = now() "
 		    "RETURNING lane",
 		    DB_PARAMS(db_text(name), db_int(slot), db_int(into->lanes[slot])), &r, err);

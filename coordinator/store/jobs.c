@@ -269,8 +269,7 @@ static enum rc_status delete_all(struct db *db, int64_t id, struct rc_error *err
 	if (status == RC_OK)
 		status = db_execf(db, err, "DROP TABLE IF EXISTS stage_%" PRId64, id);
 	if (status == RC_OK)
-		status =
-		    db_execf(db, err, "DELETE FROM address_history WHERE job = %" PRId64, id);
+		status = db_execf(db, err, "DELETE FROM address_history WHERE job = %" PRId64, id);
 	/* The rest goes with it: ON DELETE CASCADE. */
 	if (status == RC_OK)
 		status = db_execf(db, err, "DELETE FROM job WHERE id = %" PRId64, id);
@@ -320,38 +319,4 @@ enum rc_status jobs_find_idempotent(struct db *db, int tenant, const char *key,
 	}
 	db_result_free(result);
 	return status;
-}
-
-enum rc_status jobs_lanes(struct db *db, struct lane_view *ret_lanes, int room, int *ret_count,
-			  struct rc_error *err)
-{
-	struct db_result *result = NULL;
-	enum rc_status status = db_query_kept(
-	    db,
-	    "SELECT l.number, l.name, l.public_address, l.bind_address, l.helo, l.mail_from, "
-	    "coalesce(g.expires_at > now() AND NOT g.returned, false), coalesce(g.worker, ''), "
-	    "coalesce(g.epoch, 0), " DB_MS(
-		"l.last_seen") " FROM lane l LEFT JOIN lane_lease g ON g.lane = l.number ORDER BY "
-			       "l.number LIMIT $1::int",
-	    DB_PARAMS(db_int(room)), &result, err);
-
-	if (status != RC_OK)
-		return status;
-	*ret_count = db_rows(result);
-	for (int i = 0; i < db_rows(result); i++) {
-		struct lane_view *l = &ret_lanes[i];
-
-		l->number = (int)db_get_int(result, i, 0);
-		copy(l->name, sizeof(l->name), db_get_text(result, i, 1));
-		copy(l->public_address, sizeof(l->public_address), db_get_text(result, i, 2));
-		copy(l->bind_address, sizeof(l->bind_address), db_get_text(result, i, 3));
-		copy(l->helo, sizeof(l->helo), db_get_text(result, i, 4));
-		copy(l->mail_from, sizeof(l->mail_from), db_get_text(result, i, 5));
-		l->granted = db_get_bool(result, i, 6);
-		copy(l->worker, sizeof(l->worker), db_get_text(result, i, 7));
-		l->epoch = db_get_int(result, i, 8);
-		l->last_seen_ms = db_get_int(result, i, 9);
-	}
-	db_result_free(result);
-	return RC_OK;
 }

@@ -77,16 +77,4 @@ enum rc_status jobs_find_idempotent(struct db *db, int tenant, const char *key,
 				    char ret_public_id[JOB_ID_MAX], unsigned char ret_sha256[32],
 				    struct rc_error *err) RC_MUST_CHECK;
 
-struct lane_view {
-	int number;
-	char name[128], public_address[64], bind_address[64], helo[256], mail_from[320];
-	bool granted;
-	char worker[256];
-	int64_t epoch, last_seen_ms;
-};
-
-/* Up to `room` lanes by number; *ret_count of them. */
-enum rc_status jobs_lanes(struct db *db, struct lane_view *ret_lanes, int room, int *ret_count,
-			  struct rc_error *err) RC_MUST_CHECK;
-
 #endif

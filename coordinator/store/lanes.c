@@ -56,3 +56,105 @@ enum rc_status lanes_forget_offers(struct db *db, struct rc_error *err)
 	return db_query_kept(db, "DELETE FROM lane_offer WHERE seen_at < now() - interval '1 hour'",
 			     DB_NONE, NULL, err);
 }
+
+#define WHEN(column) "to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+
+enum rc_status lanes_read(struct db *db, const char *name, struct db_result **ret_result,
+			  struct rc_error *err)
+{
+	return db_query_kept(
+	    db,
+	    "SELECT n.name, l.number, l.public_address, l.bind_address, l.helo, l.mail_from,"
+	    " coalesce(g.expires_at > now() AND NOT g.returned, false), coalesce(g.worker, ''), "
+	    "coalesce(g.epoch, 0), " DB_MS("l.last_seen") ", " DB_MS("l.first_seen") ", " DB_MS(
+		"l.draining_at") ","
+				 " floor(extract(epoch FROM now() - l.first_seen) / 86400)::int,"
+				 " (SELECT sent FROM lane_day d WHERE d.lane = l.number AND d.day ="
+				 " floor(extract(epoch FROM now() - l.first_seen) / 86400)::int),"
+				 " (SELECT coalesce(jsonb_agg(jsonb_build_object('worker', "
+				 "o.worker, "
+				 "'refused', o.refused, 'since', " WHEN(
+				     "o.since") ","
+						" 'fresh', o.seen_at > now() - interval '3 "
+						"minutes', 'fitness', "
+						"o.fitness, 'checked_at', " WHEN(
+						    "o.checked_at") ","
+								    " 'findings', o.findings) "
+								    "ORDER BY o.seen_at DESC), "
+								    "'[]') FROM "
+								    "lane_offer o WHERE o.name = "
+								    "n.name),"
+								    " (SELECT "
+								    "coalesce(jsonb_agg(jsonb_"
+								    "build_object('mx_group', "
+								    "h.mx_group, 'health',"
+								    " (ARRAY['slow', 'blocked', "
+								    "'probation'])[CASE WHEN "
+								    "h.health = 2 "
+								    "AND h.until <= now() THEN 3 "
+								    "ELSE h.health END],"
+								    " 'since', " WHEN(
+									"h.since") ", 'until', "
+										   "CASE WHEN "
+										   "h.until > "
+										   "now() "
+										   "THEN " WHEN(
+										       "h.until") " END,"
+												  " 'reason', h.why, 'strikes', h.strikes) ORDER BY h.health DESC, "
+												  "h.mx_group), '[]') FROM (SELECT * FROM lane_hold WHERE lane = "
+												  "l.number AND (until > now() OR health > 1) LIMIT 200) h)"
+												  " FROM (SELECT name FROM lane UNION SELECT name FROM lane_offer) "
+												  "n LEFT JOIN lane l ON l.name = n.name"
+												  " LEFT JOIN lane_lease g ON g.lane = l.number WHERE $1::text IS "
+												  "NULL OR n.name = $1 ORDER BY l.number NULLS LAST, n.name LIMIT "
+												  "1024",
+	    DB_PARAMS(db_text(name)), ret_result, err);
+}
+
+enum rc_status lanes_pauses(struct db *db, struct db_result **ret_result, struct rc_error *err)
+{
+	return db_query_kept(
+	    db,
+	    "SELECT coalesce(jsonb_agg(jsonb_build_object('mx_group', mx_group, 'since', " WHEN(
+		"since") ", 'until', " WHEN("until") ", 'lanes', lanes, 'reason', why) ORDER BY "
+						     "mx_group), '[]') FROM mx_group_pause WHERE "
+						     "until > now()",
+	    DB_NONE, ret_result, err);
+}
+
+enum rc_status lanes_moves(struct db *db, const char *name, struct db_result **ret_result,
+			   struct rc_error *err)
+{
+	return db_query_kept(
+	    db,
+	    "SELECT coalesce(jsonb_agg(jsonb_build_object('at', " WHEN(
+		"m.at") ", 'job', m.public_id, 'domain', m.domain, 'mx_group', m.mx_group, 'from', "
+			"f.name, 'to', t.name,"
+			" 'count', m.n, 'greylist_clock_restarted', m.restarted, 'reason', m.why) "
+			"ORDER BY m.id DESC), '[]')"
+			" FROM (SELECT v.*, j.public_id, d.domain FROM lane_move v JOIN job j ON "
+			"j.id = v.job LEFT JOIN job_domain d ON d.job = v.job AND d.domain_no = "
+			"v.domain_no"
+			" WHERE (SELECT number FROM lane WHERE name = $1) IN (v.from_lane, "
+			"v.to_lane) ORDER BY v.id DESC LIMIT 100) m"
+			" JOIN lane f ON f.number = m.from_lane JOIN lane t ON t.number = "
+			"m.to_lane",
+	    DB_PARAMS(db_text(name)), ret_result, err);
+}
+
+enum rc_status lanes_drain(struct db *db, const char *name, bool draining, bool *ret_found,
+			   struct rc_error *err)
+{
+	struct db_result *r;
+	enum rc_status status = db_query_kept(
+	    db,
+	    "UPDATE lane SET draining_at = CASE WHEN $2::boolean THEN coalesce(draining_at, now()) "
+	    "END WHERE name = $1",
+	    DB_PARAMS(db_text(name), db_bool(draining)), &r, err);
+
+	if (status != RC_OK)
+		return status;
+	*ret_found = db_affected(r) > 0;
+	db_result_free(r);
+	return RC_OK;
+}

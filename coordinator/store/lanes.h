@@ -31,6 +31,37 @@ struct lanes_offer {
 
 enum rc_status lanes_offered(struct db *db, const struct lanes_offer *offer,
 			     struct rc_error *err) RC_MUST_CHECK;
+/* Columns of lanes_read(). */
+enum {
+	LANES_NAME,
+	LANES_NUMBER, /* null: never registered */
+	LANES_PUBLIC,
+	LANES_BIND,
+	LANES_HELO,
+	LANES_MAIL_FROM,
+	LANES_GRANTED,
+	LANES_WORKER,
+	LANES_EPOCH,
+	LANES_LAST_SEEN,
+	LANES_FIRST_SEEN,
+	LANES_DRAINING, /* since; null: not */
+	LANES_DAY,	/* from 0, since it was first seen */
+	LANES_SENT,	/* recipients on that day, where it warms up */
+	LANES_OFFERS,	/* JSON: worker, refused, since, fresh, fitness, checked_at, findings */
+	LANES_HOLDS	/* JSON: mx_group, health, since, until, reason, strikes */
+};
+
+/* All lanes, those that were only offered too, by name; `name` NULL: all. */
+enum rc_status lanes_read(struct db *db, const char *name, struct db_result **ret_result,
+			  struct rc_error *err) RC_MUST_CHECK;
+/* One row of JSON: mx_group, since, until, lanes, reason. */
+enum rc_status lanes_pauses(struct db *db, struct db_result **ret_result,
+			    struct rc_error *err) RC_MUST_CHECK;
+/* One row of JSON: the last moves to and from a lane. */
+enum rc_status lanes_moves(struct db *db, const char *name, struct db_result **ret_result,
+			   struct rc_error *err) RC_MUST_CHECK;
+enum rc_status lanes_drain(struct db *db, const char *name, bool draining, bool *ret_found,
+			   struct rc_error *err) RC_MUST_CHECK;
 /* Offers that nobody has made for an hour. */
 enum rc_status lanes_forget_offers(struct db *db, struct rc_error *err) RC_MUST_CHECK;
 

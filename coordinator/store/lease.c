@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coordinator/core/standing.h"
 #include "coordinator/store/db.h"
 
 /* "rcld" */
@@ -34,14 +35,15 @@ enum rc_status lease_load(struct db *db, struct lease_lane **ret_lanes, size_t *
 {
 	struct lease_lane *lanes;
 	struct db_result *r;
-	enum rc_status status =
-	    db_query(db,
-		     "SELECT l.number, l.name, l.public_address, l.bind_address, l.helo, "
-		     "l.mail_from, " DB_MS("l.last_seen") ", g.worker, g.machine, g.epoch, " DB_MS(
-			 "g.granted_at") ", g.returned, g.confirmed, g.generation,"
-					 " g.from_offset FROM lane l LEFT JOIN lane_lease g ON "
-					 "g.lane = l.number ORDER BY l.number",
-		     DB_NONE, &r, err);
+	enum rc_status status = db_query(
+	    db,
+	    "SELECT l.number, l.name, l.public_address, l.bind_address, l.helo, "
+	    "l.mail_from, " DB_MS("l.last_seen") ", g.worker, g.machine, g.epoch, " DB_MS(
+		"g.granted_at") ", g.returned, g.confirmed, g.generation,"
+				" g.from_offset, l.draining_at IS NOT NULL, " DB_MS(
+				    "l.first_seen") " FROM lane l LEFT JOIN lane_lease g ON "
+						    "g.lane = l.number ORDER BY l.number",
+	    DB_NONE, &r, err);
 
 	if (status != RC_OK)
 		return status;
@@ -71,6 +73,9 @@ enum rc_status lease_load(struct db *db, struct lease_lane **ret_lanes, size_t *
 		l->lease.confirmed = db_get_bool(r, i, 12);
 		l->generation = (int)db_get_int(r, i, 13);
 		l->from_offset = db_get_int(r, i, 14);
+		l->draining = db_get_bool(r, i, 15);
+		l->first_seen_ms = db_get_int(r, i, 16);
+		l->day = -1;
 	}
 	*ret_count = (size_t)db_rows(r);
 	*ret_lanes = lanes;
@@ -135,9 +140,91 @@ enum rc_status lease_holds(struct db *db, struct db_result **ret_result, struct 
 {
 	return db_query_kept(
 	    db,
-	    "WITH gone AS (DELETE FROM lane_hold WHERE until <= now())"
-	    " SELECT lane, mx_group, " DB_MS("until") " FROM lane_hold WHERE until > now()",
+	    /* A block that is over leaves the lane on probation; who is not heard of for a week is
+	     * well. */
+	    "WITH gone AS (DELETE FROM lane_hold WHERE health = 1 AND until <= now()"
+	    " OR health = 3 AND until <= now() - interval '7 days'),"
+	    " ended AS (UPDATE lane_hold SET health = 3 WHERE health = 2 AND until <= now() "
+	    "RETURNING lane, mx_group)"
+	    " SELECT h.lane, h.mx_group, " DB_MS(
+		"h.until") ", h.health, e.lane IS NOT NULL FROM lane_hold h LEFT JOIN ended e ON "
+			   "e.lane = h.lane AND e.mx_group = h.mx_group"
+			   " WHERE h.until > now() OR h.health >= 2",
 	    DB_NONE, ret_result, err);
+}
+
+enum rc_status lease_probation(struct db *db, struct db_result **ret_result, struct rc_error *err)
+{
+	return db_query_kept(db, "SELECT lane, mx_group FROM lane_hold WHERE health = 3", DB_NONE,
+			     ret_result, err);
+}
+
+enum rc_status lease_pause(struct db *db, int64_t time_scale, struct db_result **ret_result,
+			   struct rc_error *err)
+{
+	return db_query_kept(
+	    db,
+	    "SELECT h.mx_group, count(*), (SELECT count(*) FROM lane_lease WHERE expires_at > "
+	    "now() - interval '1 day'),"
+	    " max(h.why) FROM lane_hold h WHERE h.health >= 2 AND h.since > now() - $1 * interval "
+	    "'1 second' / $2"
+	    " AND NOT EXISTS (SELECT FROM mx_group_pause p WHERE p.mx_group = h.mx_group AND "
+	    "p.until > now())"
+	    " GROUP BY 1 HAVING count(*) > 1",
+	    DB_PARAMS(db_int(STANDING_PAUSE_WITHIN_S), db_int(time_scale)), ret_result, err);
+}
+
+enum rc_status lease_pause_store(struct db *db, const char *mx_group, int lanes, const char *why,
+				 int64_t time_scale, struct rc_error *err)
+{
+	return db_query_kept(
+	    db,
+	    "INSERT INTO mx_group_pause AS p (mx_group, until, lanes, why)"
+	    " VALUES ($1, now() + $2 * interval '1 second' / $3, $4, $5) ON CONFLICT (mx_group)"
+	    " DO UPDATE SET since = now(), until = excluded.until, lanes = excluded.lanes, why = "
+	    "excluded.why",
+	    DB_PARAMS(db_text(mx_group), db_int(STANDING_PAUSE_S), db_int(time_scale),
+		      db_int(lanes), db_text(why)),
+	    NULL, err);
+}
+
+enum rc_status lease_pauses(struct db *db, struct db_result **ret_result, struct rc_error *err)
+{
+	return db_query_kept(
+	    db,
+	    "SELECT mx_group, " DB_MS("until") " FROM mx_group_pause WHERE until > "
+					       "now()",
+	    DB_NONE, ret_result, err);
+}
+
+enum rc_status lease_flags(struct db *db, struct db_result **ret_result, struct rc_error *err)
+{
+	return db_query_kept(db, "SELECT number, draining_at IS NOT NULL FROM lane", DB_NONE,
+			     ret_result, err);
+}
+
+enum rc_status lease_day(struct db *db, uint32_t lane, int day, int64_t *ret_sent,
+			 struct rc_error *err)
+{
+	struct db_result *r;
+	enum rc_status status =
+	    db_query_kept(db, "SELECT sent FROM lane_day WHERE lane = $1 AND day = $2",
+			  DB_PARAMS(db_int(lane), db_int(day)), &r, err);
+
+	if (status != RC_OK)
+		return status;
+	*ret_sent = db_rows(r) > 0 ? db_get_int(r, 0, 0) : 0;
+	db_result_free(r);
+	return RC_OK;
+}
+
+enum rc_status lease_day_add(struct db *db, uint32_t lane, int day, int64_t sent,
+			     struct rc_error *err)
+{
+	return db_query_kept(db,
+			     "INSERT INTO lane_day AS d (lane, day, sent) VALUES ($1, $2, $3) ON "
+			     "CONFLICT (lane, day) DO UPDATE SET sent = d.sent + excluded.sent",
+			     DB_PARAMS(db_int(lane), db_int(day), db_int(sent)), NULL, err);
 }
 
 enum rc_status lease_generation(struct db *db, int *ret_id, char *ret_cluster, size_t size,

@@ -22,7 +22,10 @@ struct lease_lane {
 	struct lane_lease lease;
 	int generation; /* of the broker that from_offset belongs to */
 	int64_t from_offset;
-	int64_t last_seen_ms;
+	int64_t last_seen_ms, first_seen_ms;
+	bool draining;
+	int day;      /* of its warming up, that `sent` belongs to; -1: not read yet */
+	int64_t sent; /* recipients, on that day */
 };
 
 /* Takes the session's lock: *ret_leader false: somebody else leads. */
@@ -39,10 +42,32 @@ enum rc_status lease_register(struct db *db, const struct lane_identity *identit
 enum rc_status lease_store(struct db *db, const struct lease_lane *lane,
 			   struct rc_error *err) RC_MUST_CHECK;
 
-/* MX groups that a lane is to leave alone: lane, group, until (ms). Forgets those that are over. */
+/* MX groups that receive a lane badly: lane, group, until (ms), health, whether its block has ended
+ * just now. Forgets those that are over. */
 struct db_result;
 enum rc_status lease_holds(struct db *db, struct db_result **ret_result,
 			   struct rc_error *err) RC_MUST_CHECK;
+
+/* lane, group of those on probation. */
+enum rc_status lease_probation(struct db *db, struct db_result **ret_result,
+			       struct rc_error *err) RC_MUST_CHECK;
+/* MX groups that have blocked more than one lane of late and are not paused: group, lanes, lanes of
+ * the fleet, what was said. */
+enum rc_status lease_pause(struct db *db, int64_t time_scale, struct db_result **ret_result,
+			   struct rc_error *err) RC_MUST_CHECK;
+enum rc_status lease_pause_store(struct db *db, const char *mx_group, int lanes, const char *why,
+				 int64_t time_scale, struct rc_error *err) RC_MUST_CHECK;
+/* group, until (ms). */
+enum rc_status lease_pauses(struct db *db, struct db_result **ret_result,
+			    struct rc_error *err) RC_MUST_CHECK;
+/* lane, draining. */
+enum rc_status lease_flags(struct db *db, struct db_result **ret_result,
+			   struct rc_error *err) RC_MUST_CHECK;
+/* Recipients sent from a lane that warms up, on the day-th day. */
+enum rc_status lease_day(struct db *db, uint32_t lane, int day, int64_t *ret_sent,
+			 struct rc_error *err) RC_MUST_CHECK;
+enum rc_status lease_day_add(struct db *db, uint32_t lane, int day, int64_t sent,
+			     struct rc_error *err) RC_MUST_CHECK;
 
 /* The newest generation; *ret_id 0: there has been none. ret_cluster has room for `size`. */
 enum rc_status lease_generation(struct db *db, int *ret_id, char *ret_cluster, size_t size,

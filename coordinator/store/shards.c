@@ -10,7 +10,12 @@
 #include "coordinator/store/batch.h"
 #include "coordinator/store/db.h"
 
-enum { TODO_PER_JOB = 500, GREYLIST_MEMORY_S = 4 * 3600, URGENT_BEFORE_S = 1200 };
+enum {
+	TODO_PER_JOB = 500,
+	DUE_OF_A_JOB = 2000,
+	GREYLIST_MEMORY_S = 4 * 3600,
+	URGENT_BEFORE_S = 1200
+};
 
 enum rc_status shards_queues(struct db *db, struct db_result **ret_result, struct rc_error *err)
 {
@@ -162,31 +167,101 @@ enum rc_status shards_unsend(struct db *db, const struct rc_buf *ids, struct rc_
 	    DB_PARAMS(db_buf(ids)), NULL, err);
 }
 
-enum rc_status shards_move(struct db *db, uint32_t from, uint32_t to, bool all, int64_t *ret_count,
+/* A lane that the MX group has already, else one that its name falls to: the same for its shards
+ * and its rows. $1: from, $2: the lanes to choose from. */
+#define MOVED_TO(group)                                                                            \
+	"coalesce((SELECT m.lane FROM mx_group_lane m WHERE m.mx_group = " group                   \
+	" AND m.lane = ANY($2::int[]) ORDER BY m.slot LIMIT 1),"                                   \
+	" ($2::int[])[1 + abs(hashtext(" group ")::bigint) % cardinality($2::int[])])"
+#define NOTE_MOVES(restarted)                                                                      \
+	" noted AS (INSERT INTO lane_move (job, domain_no, mx_group, from_lane, to_lane, n, "      \
+	"restarted, why)"                                                                          \
+	" SELECT job, domain_no, coalesce(mx_group, ''), $1, lane, sum(n), " restarted             \
+	", $3 FROM moved GROUP BY job, domain_no, mx_group, lane) SELECT count(*) FROM moved"
+
+static enum rc_status moved(struct db *db, const char *sql, uint32_t from, const struct rc_buf *to,
+			    const char *why, int64_t *count, struct rc_error *err)
+{
+	struct db_result *r;
+	enum rc_status status =
+	    db_query_kept(db, sql, DB_PARAMS(db_int(from), db_buf(to), db_text(why)), &r, err);
+
+	if (status != RC_OK)
+		return status;
+	*count += db_get_int(r, 0, 0);
+	db_result_free(r);
+	return RC_OK;
+}
+
+enum rc_status shards_move(struct db *db, uint32_t from, const struct rc_buf *to, bool all,
+			   const char *why, int64_t *ret_moved, int64_t *ret_restarted,
 			   struct rc_error *err)
 {
 	enum rc_status status;
-	int64_t more;
 
-	status = counted(db,
-			 "UPDATE shard SET lane = $2 WHERE lane = $1 AND state = 0 AND (kind = 2 "
-			 "OR (uids IS NULL AND attempt = 0))",
-			 DB_PARAMS(db_int(from), db_int(to)), ret_count, err);
+	*ret_moved = *ret_restarted = 0;
+	/* What no server has seen from there. */
+	status = moved(
+	    db,
+	    "WITH moved AS (UPDATE shard s SET lane = " MOVED_TO(
+		"s.mx_group") " WHERE lane = $1 AND state = 0 AND attempt = 0 AND (kind = 2 OR "
+			      "uids IS NULL OR "
+			      "class = 2)"
+			      " RETURNING job, domain_no, mx_group, lane, n)," NOTE_MOVES("false"),
+	    from, to, why, ret_moved, err);
 	if (status != RC_OK || !all)
 		return status;
 	/* Another identity: to a greylister it is a stranger, so the schedule begins again. */
-	status = counted(db,
-			 "UPDATE shard SET lane = $2, mx_host = NULL, mx_address = NULL WHERE lane "
-			 "= $1 AND state IN (0, 1)",
-			 DB_PARAMS(db_int(from), db_int(to)), &more, err);
-	*ret_count += status == RC_OK ? more : 0;
+	status = moved(
+	    db,
+	    "WITH moved AS (UPDATE shard s SET lane = " MOVED_TO(
+		"s.mx_group") ", mx_host = NULL, mx_address = NULL WHERE lane = $1 AND state IN "
+			      "(0, 1)"
+			      " RETURNING job, domain_no, mx_group, lane, n)," NOTE_MOVES("true"),
+	    from, to, why, ret_restarted, err);
 	if (status == RC_OK)
-		status = counted(db,
-				 "UPDATE deferred SET lane = $2, mx_host = NULL, mx_address = "
-				 "NULL, attempt = CASE WHEN shard IS NULL THEN 0"
-				 " ELSE attempt END, first_at = now() WHERE lane = $1",
-				 DB_PARAMS(db_int(from), db_int(to)), &more, err);
-	*ret_count += status == RC_OK ? more : 0;
+		status = moved(db,
+			       "WITH moved AS (UPDATE deferred d SET lane = " MOVED_TO(
+				   "j.mx_group") ", mx_host = NULL, mx_address = NULL, attempt = "
+						 "CASE WHEN d.shard IS NULL THEN 0 "
+						 "ELSE d.attempt END, first_at = now()"
+						 " FROM job_domain j WHERE d.lane = $1 AND j.job = "
+						 "d.job AND j.domain_no = "
+						 "d.domain_no"
+						 " RETURNING d.job, d.domain_no, j.mx_group, "
+						 "d.lane, 1 AS n)," NOTE_MOVES("true"),
+			       from, to, why, ret_restarted, err);
+	return status;
+}
+
+enum rc_status shards_clock_moved(struct db *db, int64_t jump_ms, int64_t before_ms,
+				  struct rc_error *err)
+{
+	static const char *const statements[] = {
+		"UPDATE deferred SET due_at = due_at + $1::bigint * interval '1 ms', first_at = "
+		"first_at + $1::bigint * interval '1 ms' WHERE first_at <= $2::timestamptz + "
+		"interval '1 second'",
+		"UPDATE job_domain SET due_at = due_at + $1::bigint * interval '1 ms', first_at = "
+		"first_at + $1::bigint * interval '1 ms' WHERE state = 4 AND first_at <= "
+		"$2::timestamptz + interval '1 second'",
+		"UPDATE lane_hold SET until = until + $1::bigint * interval '1 ms', since = since "
+		"+ "
+		"$1::bigint * interval '1 ms' WHERE since <= $2::timestamptz + interval '1 second'",
+		"UPDATE mx_group_pause SET until = until + $1::bigint * interval '1 ms', since = "
+		"since + $1::bigint * interval '1 ms' WHERE since <= $2::timestamptz + interval '1 "
+		"second'",
+		"UPDATE shard SET sent_at = sent_at + $1::bigint * interval '1 ms' WHERE state = 1 "
+		"AND sent_at <= $2::timestamptz + interval '1 second'",
+	};
+	enum rc_status status = db_begin(db, err);
+
+	for (size_t i = 0; i < sizeof(statements) / sizeof(*statements) && status == RC_OK; i++)
+		status = db_query_kept(db, statements[i],
+				       DB_PARAMS(db_int(jump_ms), db_when(before_ms)), NULL, err);
+	if (status == RC_OK)
+		status = db_commit(db, err);
+	if (status != RC_OK)
+		db_rollback(db);
 	return status;
 }
 
@@ -209,21 +284,27 @@ enum {
 	DUE_REASON
 };
 
+/* Job by job, by an index that has only what waits: rows that are not due yet, and those of jobs
+ * that are paused, cost nothing, however many they are. */
 static const char due_sql[] =
     "SELECT d.job, d.uid, d.domain_no, d.lane, coalesce(d.mx_host, ''), coalesce(d.mx_address, "
     "''), coalesce(d.control_local, ''),"
-    " d.attempt, d.need_control, coalesce(jd.mx_group, ''), " DB_MS(
+    " d.attempt, d.need_control, d.mx_group, " DB_MS(
 	"d.first_at") ", j.interactive, d.reason"
-		      " FROM deferred d JOIN job j ON j.id = d.job JOIN job_domain jd ON jd.job = "
-		      "d.job AND jd.domain_no = d.domain_no"
-		      " WHERE d.shard IS NULL AND d.due_at <= now() AND j.state = 'running' AND "
+		      " FROM job j"
+		      " CROSS JOIN LATERAL (SELECT w.*, coalesce(jd.mx_group, '') AS mx_group FROM "
+		      "deferred w JOIN job_domain jd ON jd.job = w.job AND jd.domain_no = "
+		      "w.domain_no"
+		      " WHERE w.job = j.id AND w.shard IS NULL AND w.due_at <= $2::timestamptz AND "
 		      "jd.held_at IS NULL"
 		      /* Answers of one conversation fall due moments apart: the earlier wait for
 			 the later, and one shard carries them. */
-		      " AND NOT EXISTS (SELECT 1 FROM deferred e WHERE e.job = d.job AND "
-		      "e.domain_no = d.domain_no AND e.shard IS NULL"
-		      " AND e.due_at > now() AND e.due_at <= d.due_at + interval '1 second')"
-		      " ORDER BY d.due_at LIMIT $1 FOR KEY SHARE OF j SKIP LOCKED";
+		      " AND NOT EXISTS (SELECT 1 FROM deferred e WHERE e.job = w.job AND "
+		      "e.domain_no = w.domain_no AND e.shard IS NULL"
+		      " AND e.due_at > $2::timestamptz AND e.due_at <= w.due_at + interval '1 "
+		      "second')"
+		      " ORDER BY w.due_at LIMIT $3) d WHERE j.state = 'running' ORDER BY d.due_at "
+		      "LIMIT $1 FOR KEY SHARE OF j SKIP LOCKED";
 
 /* Which rows may leave together: the same domain, lane, server and waiting control. */
 static int same_shard(const struct db_result *r, int a, int b)
@@ -338,8 +419,8 @@ static size_t cut(const struct db_result *r, const int *order, int rows, int *en
 	return n;
 }
 
-enum rc_status shards_make_due(struct db *db, int limit, int64_t time_scale, int64_t *ret_rows,
-			       struct rc_error *err)
+enum rc_status shards_make_due(struct db *db, int limit, int64_t now_ms, int64_t time_scale,
+			       int64_t *ret_rows, struct rc_error *err)
 {
 	struct db_result *r = NULL, *ids = NULL;
 	int *order = NULL, *ends = NULL, rows, from = 0;
@@ -350,7 +431,8 @@ enum rc_status shards_make_due(struct db *db, int limit, int64_t time_scale, int
 	batch_init(&shards, 14);
 	batch_init(&deferred, 3);
 	*ret_rows = 0;
-	status = db_query_kept(db, due_sql, DB_PARAMS(db_int(limit)), &r, err);
+	status = db_query_kept(
+	    db, due_sql, DB_PARAMS(db_int(limit), db_when(now_ms), db_int(DUE_OF_A_JOB)), &r, err);
 	if (status != RC_OK || db_rows(r) == 0)
 		goto out;
 	rows = db_rows(r);

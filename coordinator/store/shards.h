@@ -86,15 +86,20 @@ enum rc_status shards_unsend(struct db *db, const struct rc_buf *ids,
 
 /* What waits for lane `from` and has never been sent goes to lane `to`; with `all` (its identity is
  * gone for good) everything does, and starts anew. */
-enum rc_status shards_move(struct db *db, uint32_t from, uint32_t to, bool all, int64_t *ret_count,
+enum rc_status shards_move(struct db *db, uint32_t from, const struct rc_buf *to, bool all,
+			   const char *why, int64_t *ret_moved, int64_t *ret_restarted,
 			   struct rc_error *err) RC_MUST_CHECK;
+/* The wall clock was set by `jump_ms` at `before_ms` of the old time: what was written by the old
+ * one and waits moves along. Rows of the second after it may be either, and move too. */
+enum rc_status shards_clock_moved(struct db *db, int64_t jump_ms, int64_t before_ms,
+				  struct rc_error *err) RC_MUST_CHECK;
 
 /*
  * What is due again becomes shards on the lane and to the MX address of the attempt before, at most
  * `limit` rows. `time_scale` divides the greylisters' memory. *ret_rows 0: nothing was due.
  */
-enum rc_status shards_make_due(struct db *db, int limit, int64_t time_scale, int64_t *ret_rows,
-			       struct rc_error *err) RC_MUST_CHECK;
+enum rc_status shards_make_due(struct db *db, int limit, int64_t now_ms, int64_t time_scale,
+			       int64_t *ret_rows, struct rc_error *err) RC_MUST_CHECK;
 
 /* Domains to look up, a few hundred a job: columns below. */
 enum {

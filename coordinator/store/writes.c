@@ -31,6 +31,7 @@ struct writes {
 	struct batch controls;
 	struct batch resolutions;
 	struct batch holds;
+	struct batch lanes_well; /* lane, mx_group: on probation, and received again */
 	struct batch history;
 	struct batch health;
 	struct batch healed; /* lane, mx_group */
@@ -54,7 +55,8 @@ struct writes *writes_new(void)
 	batch_init(&w->held, 2);
 	batch_init(&w->controls, 5);
 	batch_init(&w->resolutions, 6);
-	batch_init(&w->holds, 3);
+	batch_init(&w->holds, 5);
+	batch_init(&w->lanes_well, 2);
 	batch_init(&w->history, 9);
 	batch_init(&w->health, 4);
 	batch_init(&w->healed, 2);
@@ -67,8 +69,8 @@ static struct batch *nth(struct writes *w, int i)
 {
 	struct batch *all[] = { &w->done_deferred, &w->deferred,    &w->domains, &w->shards,
 				&w->reports,	   &w->shards_done, &w->harvest, &w->held,
-				&w->controls,	   &w->resolutions, &w->holds,	 &w->history,
-				&w->health,	   &w->healed,	    &w->windows };
+				&w->controls,	   &w->resolutions, &w->holds,	 &w->lanes_well,
+				&w->history,	   &w->health,	    &w->healed,	 &w->windows };
 
 	return i < (int)(sizeof(all) / sizeof(*all)) ? all[i] : NULL;
 }
@@ -340,11 +342,20 @@ void writes_known_resolution(struct writes *w, const char *domain, const void *r
 	batch_text(b, mx_group);
 }
 
-void writes_hold(struct writes *w, int64_t lane, const char *mx_group, int64_t until_ms)
+void writes_hold(struct writes *w, int64_t lane, const char *mx_group, int64_t until_ms, int health,
+		 const char *why)
 {
 	batch_int(&w->holds, lane);
 	batch_text(&w->holds, mx_group);
 	batch_when(&w->holds, until_ms);
+	batch_int(&w->holds, health);
+	batch_text(&w->holds, why);
+}
+
+void writes_lane_well(struct writes *w, int64_t lane, const char *mx_group)
+{
+	batch_int(&w->lanes_well, lane);
+	batch_text(&w->lanes_well, mx_group);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -353,6 +364,24 @@ void writes_hold(struct writes *w, int64_t lane, const char *mx_group, int64_t u
 static const char reports_sql[] = "INSERT INTO report (shard, attempt, part, body) SELECT * FROM "
 				  "unnest($1::bigint[], $2::int[], $3::int[], $4::bytea[])"
 				  " ON CONFLICT DO NOTHING";
+
+/* A block that has ended and comes again holds twice as long; what slows a lane down takes no block
+ * away. */
+static const char holds_sql[] =
+    "INSERT INTO lane_hold AS h (lane, mx_group, until, health, strikes, why)"
+    " SELECT lane, mx_group, max(until), max(health), (max(health) = 2)::int,"
+    " (array_agg(why ORDER BY health DESC))[1]"
+    " FROM unnest($1::int[], $2::text[], $3::timestamptz[], $4::smallint[], $5::text[])"
+    " AS u(lane, mx_group, until, health, why) GROUP BY 1, 2 ORDER BY 1, 2"
+    " ON CONFLICT (lane, mx_group) DO UPDATE SET"
+    " until = CASE WHEN excluded.health < 2 OR h.health = 2 AND h.until > now()"
+    " THEN greatest(h.until, excluded.until)"
+    " ELSE now() + (excluded.until - now()) * least(power(2, h.strikes), 12) END,"
+    " strikes = h.strikes + (excluded.health = 2 AND NOT (h.health = 2 AND h.until > now()))::int,"
+    " since = CASE WHEN excluded.health = 2 AND NOT (h.health = 2 AND h.until > now()) THEN now() "
+    "ELSE h.since END,"
+    " why = CASE WHEN excluded.health >= least(h.health, 2) THEN excluded.why ELSE h.why END,"
+    " health = CASE WHEN excluded.health = 2 THEN 2 ELSE h.health END";
 
 static const char domains_sql[] =
     "UPDATE job_domain d SET state = u.state, attempts = u.attempts, first_at = "
@@ -531,14 +560,14 @@ enum rc_status writes_flush(struct writes *w, struct db *db, int counter, struct
 	if (status == RC_OK)
 		status = batch_flush(&w->controls, db, controls_sql, DB_NONE, NULL, err);
 	if (status == RC_OK)
-		status = batch_flush(&w->holds, db,
-				     "INSERT INTO lane_hold AS h (lane, mx_group, until)"
-				     " SELECT lane, mx_group, max(until) FROM unnest($1::int[], "
-				     "$2::text[], $3::timestamptz[])"
-				     " AS u(lane, mx_group, until) GROUP BY 1, 2 ORDER BY 1, 2"
-				     " ON CONFLICT (lane, mx_group) DO UPDATE SET until = "
-				     "greatest(h.until, excluded.until)",
-				     DB_NONE, NULL, err);
+		status = batch_flush(&w->holds, db, holds_sql, DB_NONE, NULL, err);
+	if (status == RC_OK)
+		status = batch_flush(
+		    &w->lanes_well, db,
+		    "DELETE FROM lane_hold h USING unnest($1::int[], $2::text[]) AS u(lane, "
+		    "mx_group)"
+		    " WHERE h.lane = u.lane AND h.mx_group = u.mx_group AND h.health = 3",
+		    DB_NONE, NULL, err);
 	if (status == RC_OK)
 		status = batch_flush(&w->history, db, history_sql, DB_NONE, NULL, err);
 	if (status == RC_OK)

@@ -139,7 +139,10 @@ struct window;
 void writes_window(struct writes *w, const char *mx_group, const struct window *window,
 		   const char *passed_domain);
 /* A lane is to leave an MX group alone for a while. */
-void writes_hold(struct writes *w, int64_t lane, const char *mx_group, int64_t until_ms);
+void writes_hold(struct writes *w, int64_t lane, const char *mx_group, int64_t until_ms, int health,
+		 const char *why);
+/* It was on probation there, and is received again. */
+void writes_lane_well(struct writes *w, int64_t lane, const char *mx_group);
 /* What a probe taught of a domain: control 0: nothing new. */
 void writes_known_control(struct writes *w, const char *domain, int control, int64_t control_at_ms,
 			  int64_t control_lane, int64_t accepted_at_ms);

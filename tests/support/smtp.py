@@ -37,6 +37,7 @@ class Server:
     def __init__(self, address, port, people=(), greeting="220 mx.test ESMTP"):
         self.people = set(people)
         self.greeting = greeting
+        self.blocked = {}  # source: what it is told at RCPT, whomever it asks for
         self.held = False
         self.go = threading.Event()
         self.sessions = []
@@ -60,8 +61,10 @@ class Server:
             self.sessions.append(session)
             threading.Thread(target=self._talk, args=(connection, session), daemon=True).start()
 
-    def _reply(self, line):
+    def _reply(self, session, line):
         word = line[:4].upper()
+        if word == "RCPT" and session.source in self.blocked:
+            return self.blocked[session.source]
         if word == "RCPT":
             local = line.split("<", 1)[1].split("@", 1)[0]
             return "250 2.1.5 Ok" if local in self.people else "550 5.1.1 User unknown"
@@ -78,7 +81,7 @@ class Server:
                         session.waiting = True
                         self.go.wait()
                         session.waiting = False
-                    connection.sendall(self._reply(line).encode() + b"\r\n")
+                    connection.sendall(self._reply(session, line).encode() + b"\r\n")
         except OSError:
             pass
         session.open = False

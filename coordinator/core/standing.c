@@ -1,0 +1,32 @@
+/* See standing.h. */
+#include "coordinator/core/standing.h"
+
+const char *lane_health_name(enum lane_health health)
+{
+	static const char *const names[] = { "ok", "slow", "blocked", "probation" };
+
+	return names[health >= LANE_OK && health <= LANE_PROBATION ? health : LANE_OK];
+}
+
+const char *lane_state_name(enum lane_state state)
+{
+	static const char *const names[] = {
+		"", "active", "warming_up", "draining", "unfit", "dead"
+	};
+
+	return names[state];
+}
+
+int64_t standing_block_s(unsigned strike)
+{
+	int64_t hold_s = STANDING_BLOCK_S;
+
+	for (unsigned i = 1; i < strike && hold_s < STANDING_BLOCK_MAX_S; i++)
+		hold_s *= 2;
+	return hold_s < STANDING_BLOCK_MAX_S ? hold_s : STANDING_BLOCK_MAX_S;
+}
+
+bool standing_pause(unsigned blocked, unsigned lanes)
+{
+	return blocked >= 3 || (blocked >= 2 && 10 * blocked >= lanes);
+}
