@@ -2,7 +2,6 @@
 #include "coordinator/store/db_parts.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
