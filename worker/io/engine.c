@@ -44,6 +44,7 @@ struct run {
 	struct run *next; /* of all that run, or of the dead */
 	struct run *previous;
 	struct run *next_in_bucket;
+	struct rule_set *rules; /* those of its beginning, to its end */
 	struct timer timer;
 	bool dead;
 };
@@ -51,7 +52,6 @@ struct run {
 struct probe_run {
 	struct run run;
 	struct probe *probe;
-	struct rule_set *rules;
 	struct probe_identity identity; /* the probe refers to it */
 	struct connection connection;
 	struct dns_ask ask;
@@ -140,6 +140,8 @@ static void run_add(struct engine *engine, struct run *run, enum run_kind kind,
 	run->lane = lane;
 	run->id = shard->id;
 	run->epoch = shard->epoch;
+	run->rules = engine->rules;
+	run->rules->users++;
 	run->next_in_bucket = *bucket;
 	*bucket = run;
 	run->next = engine->running;
@@ -234,7 +236,6 @@ static void probe_end(struct probe_run *run)
 static void probe_free_all(struct probe_run *run)
 {
 	probe_free(run->probe);
-	run->rules->users--;
 	free(run);
 }
 
@@ -315,7 +316,7 @@ static void do_resolve(struct probe_run *run, const char *host)
 
 	lookup_free(run->lookup);
 	run->lookup = lookup_new(engine->dns, probe_domain(run->probe), false, target_allowed,
-				 &run->rules->config);
+				 &run->run.rules->config);
 	if (run->lookup == NULL) {
 		none.state = ROLLCALL__RESOLUTION_STATE__RESOLUTION_FAILED;
 		none.detail = "out of memory";
@@ -363,7 +364,7 @@ static void do_connect(struct probe_run *run, const struct probe_ip *ip)
 	}
 	const Rollcall__Failure failure = connection_open(
 	    engine->network, &run->connection, (const struct sockaddr *)&lane->source,
-	    lane->source_len, ip, (uint16_t)run->rules->config.port);
+	    lane->source_len, ip, (uint16_t)run->run.rules->config.port);
 
 	if (failure != ROLLCALL__FAILURE__FAILURE_NONE) {
 		probe_on_closed(run->probe, failure, now_ms(engine));
@@ -521,12 +522,10 @@ static void take_probe(struct engine *engine, const struct lane *lane, Rollcall_
 	};
 	rc_random_bytes(&seed, sizeof(seed));
 	run_add(engine, &run->run, RUN_PROBE, lane, shard);
-	run->rules = engine->rules;
-	run->rules->users++;
 	run->run.timer.fired = on_probe_timer;
 	connection_init(&run->connection, &connection_events);
 	run->connection.until_ms = &lane->lease_ends_ms;
-	run->probe = probe_new(&run->rules->config, &run->identity, shard, seed, now_ms(engine),
+	run->probe = probe_new(&run->run.rules->config, &run->identity, shard, seed, now_ms(engine),
 			       rc_clock_wall_ms());
 	if (run->probe == NULL) {
 		rc_log(RC_LOG_WARN, "shard_refused", "shard=%" PRIu64 " job=%" PRIu64 " lane=%s",
@@ -616,7 +615,7 @@ static void resolve_step(struct resolve_run *run)
 		domain->owner = run;
 		domain->name = shard->domains[run->started];
 		domain->lookup = lookup_new(engine->dns, domain->name, shard->bypass_cache,
-					    target_allowed, &engine->rules->config);
+					    target_allowed, &run->run.rules->config);
 		run->started++;
 		if (domain->lookup == NULL)
 			continue;
@@ -829,6 +828,7 @@ static void free_dead(struct engine *engine)
 		struct run *run = engine->dead;
 
 		engine->dead = run->next;
+		run->rules->users--;
 		if (run->kind == RUN_RESOLVE)
 			resolve_free_all((struct resolve_run *)run);
 		else

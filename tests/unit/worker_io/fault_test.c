@@ -139,6 +139,7 @@ struct world {
 	uv_timer_t deadline, tick;
 	uv_poll_t accepting;
 	int listener;
+	int resolver; /* never answers */
 	struct network *network;
 	struct tls_context *tls;
 	struct dns *dns;
@@ -326,6 +327,7 @@ static int world_start(void **state)
 	struct sockaddr_in *source = (struct sockaddr_in *)&world->lane.source;
 	socklen_t len = sizeof(address);
 	struct rc_error err;
+	char resolver[32];
 
 	/* What fails here is what is to fail. */
 	rc_log_init("fault_test", RC_LOG_ERROR, false);
@@ -378,7 +380,12 @@ static int world_start(void **state)
 
 	world->network = network_new(&world->loop, 1000);
 	assert_int_equal(tls_context_new(&world->tls, &err), RC_OK);
-	assert_int_equal(dns_new(&world->loop, "127.0.0.1:1", &world->dns, &err), RC_OK);
+	world->resolver = socket(AF_INET, SOCK_DGRAM, 0);
+	address.sin_port = 0;
+	assert_int_equal(bind(world->resolver, (struct sockaddr *)&address, len), 0);
+	getsockname(world->resolver, (struct sockaddr *)&address, &len);
+	snprintf(resolver, sizeof(resolver), "127.0.0.1:%u", ntohs(address.sin_port));
+	assert_int_equal(dns_new(&world->loop, resolver, &world->dns, &err), RC_OK);
 	assert_int_equal(engine_new(&world->loop, &settings, world->network, world->tls, world->dns,
 				    &engine_events, world, &world->engine, &err),
 			 RC_OK);
@@ -405,6 +412,7 @@ static int world_stop(void **state)
 		;
 	assert_int_equal(uv_loop_close(&world->loop), 0);
 	close(world->listener);
+	close(world->resolver);
 	tls_context_free(world->tls);
 	rc_rules_free(world->rules);
 	rc_providers_free(world->providers);
@@ -664,6 +672,40 @@ static void memory_fails_at_every_point(void **state)
 	assert_true(ended > 1);
 }
 
+/* Whoever reads the rules anew asks engine_uses() before he frees the old ones. */
+static void new_rules_wait_for_old_work(void **state)
+{
+	struct world *world = *state;
+	Rollcall__Shard shard = ROLLCALL__SHARD__INIT;
+	char *domains[] = { (char[]){ "one.test" }, (char[]){ "two.test" } };
+	struct rc_rules *rules;
+	uint8_t packed[512];
+	struct rc_error err;
+
+	shard.id = 1;
+	shard.attempt = 1;
+	shard.epoch = 1;
+	shard.kind = ROLLCALL__SHARD_KIND__SHARD_KIND_RESOLVE;
+	shard.domains = domains;
+	shard.n_domains = 2;
+	assert_true(rollcall__shard__get_packed_size(&shard) <= sizeof(packed));
+	engine_take(
+	    world->engine, &world->lane,
+	    rollcall__shard__unpack(NULL, rollcall__shard__pack(&shard, packed), packed));
+	assert_int_equal(rc_rules_load(SOURCE_DIR "/data", &rules, &err), RC_OK);
+	engine_set_rules(world->engine, rules, world->providers);
+	/* the tick: the loop has slept, and has freed what nobody uses */
+	uv_run(&world->loop, UV_RUN_ONCE);
+	uv_run(&world->loop, UV_RUN_ONCE);
+	assert_int_equal(engine_running(world->engine), 1);
+	assert_true(engine_uses(world->engine, world->rules));
+	engine_cut(world->engine, &world->lane);
+	while (engine_uses(world->engine, world->rules))
+		uv_run(&world->loop, UV_RUN_ONCE);
+	rc_rules_free(world->rules);
+	world->rules = rules;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -673,6 +715,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_descriptor_port_or_address, world_start,
 						world_stop),
 		cmocka_unit_test_setup_teardown(the_kernel_has_no_descriptor, world_start,
+						world_stop),
+		cmocka_unit_test_setup_teardown(new_rules_wait_for_old_work, world_start,
 						world_stop),
 		cmocka_unit_test_setup_teardown(memory_fails_at_every_point, world_start,
 						world_stop),
