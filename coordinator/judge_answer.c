@@ -185,9 +185,27 @@ static void settle_deferred(struct judge *j, const struct shard *s, struct row *
 	writes_deferred(j->d->writes, &d);
 }
 
-static void remember(struct domain *domain, const struct verdict_input *in, const struct verdict *v)
+/* Whether a worker can ask for it in any session. */
+static bool is_plain(const struct row *row)
+{
+	for (size_t i = 0; i < row->local_len; i++)
+		if ((unsigned char)row->local[i] >= 0x80)
+			return false;
+	return true;
+}
+
+static void remember(struct domain *domain, const struct row *row, const struct verdict_input *in,
+		     const struct verdict *v)
 {
 	bool refusal = v->final && verdict_is_refusal(v), acceptance = verdict_is_acceptance(in);
+
+	if (v->final && history_good(v->reason) && is_plain(row)) {
+		domain->witness = row->uid;
+		domain->changed = true;
+	}
+	if (in->answer.suspect && in->answer.code >= 500 && !domain->doubted &&
+	    in->answer.class.category == RC_CATEGORY_MAILBOX_NOT_FOUND)
+		domain->doubted = domain->changed = true;
 
 	if (v->final && v->reason == RC_REASON_REJECTS_ALL && !domain->rejects_all)
 		domain->rejects_all = domain->changed = true;
@@ -229,6 +247,8 @@ static void what_was_known(const struct judge *j, const struct shard *s, const s
 	const struct known *known = s->domain->known;
 	struct history now = {
 		.domain_rejects_all = s->domain->rejects_all,
+		.domain_doubted = s->domain->doubted,
+		.domain_witnessed = s->domain->witness != 0,
 		.domain_accepted =
 		    known->accepted_at_ms > 0 &&
 		    (j->d->now_ms - known->accepted_at_ms) / 1000 < HISTORY_ACCEPTED_S,
@@ -309,7 +329,7 @@ static void settle(struct judge *j, struct shard *s, const Rollcall__Report *rep
 				history_pack(&history));
 	if (v.final && rc_reason_grade(v.reason) != RC_GRADE_UNKNOWN)
 		record(j, s, row, answer, &in, v.reason);
-	remember(domain, &in, &v);
+	remember(domain, row, &in, &v);
 }
 
 void judge_answer(struct judge *j, struct shard *s, const Rollcall__Report *report,

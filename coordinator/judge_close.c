@@ -21,7 +21,7 @@ void judge_close_memories(struct judge *j)
 				continue;
 			harvest_store(&d->harvest, memory);
 			writes_harvest(j->d->writes, d->job, d->no, memory, sizeof(memory), trips,
-				       d->rejects_all);
+				       d->rejects_all, d->doubted, d->witness);
 			if (trips)
 				rc_log(RC_LOG_WARN, "harvest_guard", "job=%" PRId64 " domain=%s",
 				       d->job, d->name);

@@ -62,6 +62,8 @@ struct domain {
 	uint32_t n;
 	struct harvest harvest;
 	bool held, rejects_all, changed, risk;
+	bool doubted;	 /* its servers have refused whomever we asked for */
+	int64_t witness; /* uid of the last one that was accepted; 0: none */
 	struct known *known;
 	struct group *greylist;
 };

@@ -143,6 +143,8 @@ static struct domain *domain_read(struct judge *j, const struct db_result *r, in
 	d->n = (uint32_t)db_get_int(r, i, INBOX_DOMAIN_N);
 	d->held = db_get_bool(r, i, INBOX_HELD);
 	d->rejects_all = db_get_bool(r, i, INBOX_REJECTS_ALL);
+	d->doubted = db_get_bool(r, i, INBOX_DOUBTED);
+	d->witness = db_get_int(r, i, INBOX_WITNESS);
 	d->risk = db_get_int(r, i, INBOX_RISK) != 0 ||
 		  risk_is_young(j->context->lists, d->name, db_get_int(r, i, INBOX_FIRST_SEEN),
 				db_get_int(r, i, INBOX_OLDEST_SEEN), j->d->now_ms);

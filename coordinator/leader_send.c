@@ -199,7 +199,8 @@ static bool recipient_add(struct leader *leader, struct outgoing *out, const str
 	return true;
 }
 
-static bool domain_add(struct leader *leader, struct outgoing *out, const char *domain)
+static bool domain_add(struct leader *leader, struct outgoing *out, const struct db_result *r,
+		       int row)
 {
 	if (out->shard.n_domains == PLAN_SHARD_MAX)
 		return true;
@@ -208,8 +209,20 @@ static bool domain_add(struct leader *leader, struct outgoing *out, const char *
 		    rc_arena_alloc(leader->arena, PLAN_SHARD_MAX * sizeof(*out->shard.domains));
 	if (!out->shard.domains)
 		return false;
-	out->shard.domains[out->shard.n_domains] = rc_arena_strdup(leader->arena, domain);
+	out->shard.domains[out->shard.n_domains] =
+	    rc_arena_strdup(leader->arena, db_get_text(r, row, 1));
 	return out->shard.domains[out->shard.n_domains++] != NULL;
+}
+
+static bool witness_add(struct leader *leader, struct outgoing *out, const struct db_result *r,
+			int row)
+{
+	size_t len = db_get_len(r, row, 1);
+
+	out->shard.witness.data =
+	    (uint8_t *)rc_arena_strndup(leader->arena, db_get_text(r, row, 1), len);
+	out->shard.witness.len = out->shard.witness.data ? len : 0;
+	return out->shard.witness.data != NULL;
 }
 
 static uint32_t share(uint32_t value, uint32_t lanes)
@@ -308,6 +321,7 @@ static bool outgoing_init(struct leader *leader, struct outgoing *out, const str
 					       : control_of(r, row, p);
 	shard->budget = budget_of(leader, p, db_get_bool(r, row, SENT_GREYLISTS));
 	shard->ask_postmaster = true;
+	shard->doubted = db_get_bool(r, row, SENT_DOUBTED);
 	body = db_get_bytes(r, row, SENT_RESOLUTION, &len);
 	resolution = body ? rollcall__resolution__unpack(NULL, len, body) : NULL;
 	if (resolution)
@@ -344,6 +358,24 @@ static int by_id(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
+/* Lines whose first column is the shard that they belong into. Takes `r`. */
+static enum rc_status load(struct leader *leader, struct db_result *r,
+			   bool (*add)(struct leader *, struct outgoing *, const struct db_result *,
+				       int),
+			   struct outgoing *list, size_t n, struct rc_error *err)
+{
+	enum rc_status status = RC_OK;
+
+	for (int i = 0; i < db_rows(r) && status == RC_OK; i++) {
+		struct outgoing *out = outgoing_find(list, n, (uint64_t)db_get_int(r, i, 0));
+
+		if (out && !add(leader, out, r, i))
+			status = rc_error_set(err, RC_NO_MEMORY, "no memory for a shard");
+	}
+	db_result_free(r);
+	return status;
+}
+
 static enum rc_status load_rows(struct leader *leader, const struct db_result *sent,
 				struct outgoing *list, size_t n, struct rc_error *err)
 {
@@ -356,38 +388,27 @@ static enum rc_status load_rows(struct leader *leader, const struct db_result *s
 	/* The rows of `sent` are in order of their set of tables. */
 	while (from < db_rows(sent) && status == RC_OK) {
 		const char *set = db_get_text(sent, from, SENT_TABLE_SET);
-		int i;
+		bool witnessed = false;
 
 		rc_buf_clear(&ids);
-		for (i = from;
-		     i < db_rows(sent) && strcmp(db_get_text(sent, i, SENT_TABLE_SET), set) == 0;
-		     i++)
-			db_array_int(&ids, db_get_int(sent, i, SENT_ID));
-		db_array_end(&ids);
-		from = i;
-		status = shards_recipients(leader->db, set, &ids, &r, err);
-		if (status != RC_OK)
-			break;
-		for (i = 0; i < db_rows(r) && status == RC_OK; i++) {
-			struct outgoing *out =
-			    outgoing_find(list, n, (uint64_t)db_get_int(r, i, RECIPIENT_SHARD));
-
-			if (out && !recipient_add(leader, out, r, i))
-				status = rc_error_set(err, RC_NO_MEMORY, "no memory for a shard");
+		for (; from < db_rows(sent) &&
+		       strcmp(db_get_text(sent, from, SENT_TABLE_SET), set) == 0;
+		     from++) {
+			db_array_int(&ids, db_get_int(sent, from, SENT_ID));
+			witnessed = witnessed || db_get_bool(sent, from, SENT_WITNESSED);
 		}
-		db_result_free(r);
+		db_array_end(&ids);
+		status = shards_recipients(leader->db, set, &ids, &r, err);
+		if (status == RC_OK)
+			status = load(leader, r, recipient_add, list, n, err);
 		if (status == RC_OK)
 			status = shards_domains(leader->db, &ids, &r, err);
-		if (status != RC_OK)
-			break;
-		for (i = 0; i < db_rows(r) && status == RC_OK; i++) {
-			struct outgoing *out =
-			    outgoing_find(list, n, (uint64_t)db_get_int(r, i, 0));
-
-			if (out && !domain_add(leader, out, db_get_text(r, i, 1)))
-				status = rc_error_set(err, RC_NO_MEMORY, "no memory for a shard");
-		}
-		db_result_free(r);
+		if (status == RC_OK)
+			status = load(leader, r, domain_add, list, n, err);
+		if (status == RC_OK && witnessed)
+			status = shards_witnesses(leader->db, set, &ids, &r, err);
+		if (status == RC_OK && witnessed)
+			status = load(leader, r, witness_add, list, n, err);
 	}
 	rc_buf_done(&ids);
 	return status;

@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+/* refusals of one part, where somebody was accepted before, until they want a proof: the worker's
+ * PROBE_REPEAT_RUN */
+enum { UNPROVED_RUN = 3 };
+
 static enum rc_stage stage_of(Rollcall__Stage stage)
 {
 	return (int)stage > 0 && (int)stage <= RC_STAGE_QUIT ? (enum rc_stage)(int)stage
@@ -56,6 +60,12 @@ static bool refused(const struct verdict_answer *a)
 	return a->present && a->failure == VERDICT_FAILURE_NONE && a->code >= 500 &&
 	       a->class.fault == RC_FAULT_RECIPIENT &&
 	       a->class.category != RC_CATEGORY_MAILBOX_FULL;
+}
+
+/* Told that there is no such mailbox, and nobody who is there was accepted behind it. */
+static bool unproved(const Rollcall__Answer *answer, const struct verdict_answer *a)
+{
+	return refused(a) && a->class.category == RC_CATEGORY_MAILBOX_NOT_FOUND && !answer->proved;
 }
 
 /* Told that there is no such mailbox, in words that can mean nobody else. */
@@ -135,6 +145,7 @@ void evidence_domain(const struct rc_rules *rules, const char *provider,
 		evidence_answer(rules, provider, report->answers[i], &a);
 		ret->accepted = ret->accepted || accepted(&a);
 		ret->refuses_by_name = ret->refuses_by_name || by_name(&a);
+		ret->unproved += unproved(report->answers[i], &a);
 	}
 	for (size_t i = report->n_sessions; i > 0; i--) {
 		const Rollcall__Session *session = report->sessions[i - 1];
@@ -207,6 +218,10 @@ void evidence_fill(const struct rc_rules *rules, const Rollcall__Report *report,
 		in->control_age_s = age_ms > 0 ? (uint32_t)(age_ms / 1000) : 0;
 		in->control_same_lane = true;
 	}
+	if (unproved(answer, &in->answer) &&
+	    (in->domain_doubted ||
+	     (in->domain_witnessed && !domain->accepted && domain->unproved >= UNPROVED_RUN)))
+		in->answer.suspect = true;
 	in->refuses_by_name = in->refuses_by_name || domain->refuses_by_name;
 	if (domain->postmaster != VERDICT_POSTMASTER_UNASKED) {
 		in->postmaster = domain->postmaster;

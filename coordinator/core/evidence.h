@@ -27,6 +27,8 @@ struct evidence_domain {
 	enum verdict_postmaster postmaster;
 	struct verdict_answer postmaster_answer;
 	bool refuses_by_name; /* the control or a recipient was, in words that name a mailbox */
+	uint32_t unproved;    /* recipients refused as nobody's, and nothing behind it shows that
+				 the server tells one from the other */
 	bool accepted;	      /* a recipient, postmaster or control was accepted here */
 	const char *mx_host;  /* of the last session; "" none. A retry goes back there */
 	const char *mx_address;
@@ -46,7 +48,8 @@ uint32_t evidence_refused_alike(const struct rc_rules *rules, const char *provid
 /* Fills in->answer, stand_in, control (of the answer's own host), control_age_s (by
  * report->reported_at_ms), control_same_lane (true), postmaster..., refuses_by_name, refused_alike
  * and domain_accepted (only ever sets it) from what was read. Controls known from before are the
- * caller's, filled in first: this part's decided control replaces them.
+ * caller's, filled in first: this part's decided control replaces them. A refusal of this part
+ * that would need a proof and has none becomes suspect.
  */
 void evidence_fill(const struct rc_rules *rules, const Rollcall__Report *report,
 		   const struct evidence_domain *domain, const Rollcall__Answer *answer,

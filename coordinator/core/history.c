@@ -44,6 +44,8 @@ int64_t history_pack(const struct history *h)
 	put(&b, REASON_BITS, (uint64_t)h->deferred_for);
 	put(&b, REASON_BITS, (uint64_t)h->earlier);
 	put(&b, 1, h->closed);
+	put(&b, 1, h->domain_doubted);
+	put(&b, 1, h->domain_witnessed);
 	return (int64_t)b.word;
 }
 
@@ -62,6 +64,8 @@ void history_unpack(int64_t packed, struct history *ret)
 	ret->deferred_for = reason_of(get(&b, REASON_BITS));
 	ret->earlier = reason_of(get(&b, REASON_BITS));
 	ret->closed = get(&b, 1) != 0;
+	ret->domain_doubted = get(&b, 1) != 0;
+	ret->domain_witnessed = get(&b, 1) != 0;
 }
 
 void history_fill(const struct history *h, struct verdict_input *in)
@@ -74,6 +78,8 @@ void history_fill(const struct history *h, struct verdict_input *in)
 	in->deferred_for = h->deferred_for;
 	in->refusal_confirmed = h->deferred_for == RC_REASON_MX_REFUSES_DOMAIN;
 	in->earlier = h->earlier;
+	in->domain_doubted = h->domain_doubted;
+	in->domain_witnessed = h->domain_witnessed;
 }
 
 void history_control(struct history *h, int control, int64_t age_ms, bool same_lane)

@@ -42,6 +42,9 @@ struct history {
 	/* The row was closed before it had an answer that counts (deadline, harvest guard): the
 	 * evidence is that of its last attempt, the reason was given without it. */
 	bool closed;
+	/* this job: its servers have refused whomever we asked for; somebody was accepted there */
+	bool domain_doubted;
+	bool domain_witnessed;
 };
 
 /* Never negative. Ages beyond what it holds (48 days) become that. */

@@ -137,6 +137,8 @@ struct verdict_input {
 	uint32_t refused_alike; /* addresses of the domain refused in just that way, this one and
 				   controls counted */
 	bool domain_rejects_all; /* another row of this domain was called rejects_all in this job */
+	bool domain_doubted;	 /* its servers have refused whomever we asked for, in this job */
+	bool domain_witnessed;	 /* somebody was accepted there in this job */
 	bool domain_accepted;	 /* anything was accepted there within 30 days */
 
 	enum rc_reason earlier; /* the tenant's last verdict on this address that still counts

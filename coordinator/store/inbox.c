@@ -94,7 +94,7 @@ enum rc_status inbox_shards(struct db *db, const struct rc_buf *ids, struct db_r
 	    "coalesce((extract(epoch FROM w.seen_at) * 1000)::bigint, 0), "
 	    "coalesce(w.passed_domain, ''), d.risk, coalesce((extract(epoch FROM k.first_seen) * "
 	    "1000)::bigint, 0), (SELECT coalesce((extract(epoch FROM min(first_seen)) * "
-	    "1000)::bigint, 0) FROM domain_knowledge)"
+	    "1000)::bigint, 0) FROM domain_knowledge), d.doubted, coalesce(d.witness, 0)"
 	    " FROM shard s JOIN job j ON j.id = s.job LEFT JOIN job_domain"
 	    " d ON d.job = s.job AND d.domain_no = s.domain_no LEFT JOIN domain_knowledge k"
 	    " ON k.domain = d.domain LEFT JOIN lane_health h ON h.lane = s.lane AND "

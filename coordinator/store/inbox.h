@@ -69,7 +69,9 @@ enum {
 	INBOX_WINDOW_PASSED,
 	INBOX_RISK,
 	INBOX_FIRST_SEEN,
-	INBOX_OLDEST_SEEN /* of all domains */
+	INBOX_OLDEST_SEEN, /* of all domains */
+	INBOX_DOUBTED,
+	INBOX_WITNESS
 };
 enum rc_status inbox_shards(struct db *db, const struct rc_buf *ids, struct db_result **ret_result,
 			    struct rc_error *err) RC_MUST_CHECK;

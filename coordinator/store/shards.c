@@ -69,7 +69,8 @@ enum rc_status shards_send(struct db *db, const struct rc_buf *ids, const struct
 	    "s.mx_host, s.mx_address,"
 	    " s.control_local, s.need_control, s.table_set, d.domain, d.provider, d.resolution, "
 	    "k.control,"
-	    " extract(epoch FROM now() - k.control_at)::bigint, k.control_lane, w.passes > 0"
+	    " extract(epoch FROM now() - k.control_at)::bigint, k.control_lane, w.passes > 0, "
+	    "d.doubted, d.witness IS NOT NULL"
 	    " FROM sent s LEFT JOIN job_domain d ON d.job = s.job AND d.domain_no = s.domain_no"
 	    " LEFT JOIN domain_knowledge k ON k.domain = d.domain LEFT JOIN greylist_window w ON"
 	    " w.mx_group = s.mx_group ORDER BY s.table_set, s.id",
@@ -97,6 +98,20 @@ enum rc_status shards_recipients(struct db *db, const char *table_set, const str
 	    " WHERE s.id = ANY($1::bigint[]) AND s.kind = 1 AND (d.uid IS NULL OR d.shard = s.id)"
 	    " AND r.uid IS NULL ORDER BY s.id, i.uid",
 	    table_set, table_set);
+	return db_query_kept(db, sql, DB_PARAMS(db_buf(ids)), ret_result, err);
+}
+
+enum rc_status shards_witnesses(struct db *db, const char *table_set, const struct rc_buf *ids,
+				struct db_result **ret_result, struct rc_error *err)
+{
+	char sql[500];
+
+	snprintf(sql, sizeof(sql),
+		 "SELECT s.id, i.local FROM shard s JOIN job_domain d ON d.job = s.job AND "
+		 "d.domain_no = s.domain_no"
+		 " CROSS JOIN LATERAL (SELECT local FROM item%s WHERE job = s.job AND uid = "
+		 "d.witness LIMIT 1) i WHERE s.id = ANY($1::bigint[]) AND s.kind = 1",
+		 table_set);
 	return db_query_kept(db, sql, DB_PARAMS(db_buf(ids)), ret_result, err);
 }
 

@@ -53,7 +53,9 @@ enum {
 	SENT_CONTROL,
 	SENT_CONTROL_AGE_S,
 	SENT_CONTROL_LANE,
-	SENT_GREYLISTS /* its MX group was seen to */
+	SENT_GREYLISTS, /* its MX group was seen to */
+	SENT_DOUBTED,
+	SENT_WITNESSED
 };
 enum rc_status shards_send(struct db *db, const struct rc_buf *ids, const struct rc_buf *epochs,
 			   struct db_result **ret_result, struct rc_error *err) RC_MUST_CHECK;
@@ -62,6 +64,9 @@ enum rc_status shards_send(struct db *db, const struct rc_buf *ids, const struct
 enum { RECIPIENT_SHARD, RECIPIENT_UID, RECIPIENT_LOCAL, RECIPIENT_ATTEMPT };
 enum rc_status shards_recipients(struct db *db, const char *table_set, const struct rc_buf *ids,
 				 struct db_result **ret_result, struct rc_error *err) RC_MUST_CHECK;
+/* Of each probe shard whose domain has one, its witness: shard, local part. */
+enum rc_status shards_witnesses(struct db *db, const char *table_set, const struct rc_buf *ids,
+				struct db_result **ret_result, struct rc_error *err) RC_MUST_CHECK;
 /* Of each resolve shard the domains that still wait for it: shard, domain. */
 enum rc_status shards_domains(struct db *db, const struct rc_buf *ids,
 			      struct db_result **ret_result, struct rc_error *err) RC_MUST_CHECK;

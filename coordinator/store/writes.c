@@ -51,7 +51,7 @@ struct writes *writes_new(void)
 	batch_init(&w->shards, 9);
 	batch_init(&w->reports, 4);
 	batch_init(&w->shards_done, 1);
-	batch_init(&w->harvest, 4);
+	batch_init(&w->harvest, 6);
 	batch_init(&w->held, 2);
 	batch_init(&w->controls, 5);
 	batch_init(&w->resolutions, 6);
@@ -304,12 +304,14 @@ void writes_shard_done(struct writes *w, uint64_t shard)
 }
 
 void writes_harvest(struct writes *w, int64_t job, int32_t domain_no, const void *memory,
-		    size_t len, bool tripped, bool rejects_all)
+		    size_t len, bool tripped, bool rejects_all, bool doubted, int64_t witness)
 {
 	batch_int(&w->harvest, job);
 	batch_int(&w->harvest, domain_no);
 	batch_bytes(&w->harvest, memory, len);
 	batch_bool(&w->harvest, rejects_all);
+	batch_bool(&w->harvest, doubted);
+	batch_int(&w->harvest, witness);
 	if (tripped) {
 		batch_int(&w->held, job);
 		batch_int(&w->held, domain_no);
@@ -540,9 +542,12 @@ enum rc_status writes_flush(struct writes *w, struct db *db, int counter, struct
 	if (status == RC_OK)
 		status = batch_flush(&w->harvest, db,
 				     "UPDATE job_domain d SET harvest = u.memory, rejects_all = "
-				     "d.rejects_all OR u.rejects_all"
+				     "d.rejects_all OR u.rejects_all, doubted = d.doubted OR "
+				     "u.doubted, witness = coalesce(nullif(u.witness, 0), "
+				     "d.witness)"
 				     " FROM unnest($1::bigint[], $2::int[], $3::bytea[], "
-				     "$4::boolean[]) AS u(job, domain_no, memory, rejects_all)"
+				     "$4::boolean[], $5::boolean[], $6::bigint[]) AS u(job, "
+				     "domain_no, memory, rejects_all, doubted, witness)"
 				     " WHERE d.job = u.job AND d.domain_no = u.domain_no",
 				     DB_NONE, NULL, err);
 	if (status == RC_OK)

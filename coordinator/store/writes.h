@@ -122,9 +122,10 @@ void writes_report(struct writes *w, uint64_t shard, uint32_t attempt, uint32_t 
 		   const void *body, size_t len);
 void writes_shard_done(struct writes *w, uint64_t shard);
 /* What a job remembers of a domain: the guard's memory (`tripped`: held from now on, its queued
- * shards too), and whether it was seen to reject everybody. */
+ * shards too), whether it was seen to reject everybody, or to refuse whomever we ask for, and who
+ * was accepted last (0: nobody new). */
 void writes_harvest(struct writes *w, int64_t job, int32_t domain_no, const void *memory,
-		    size_t len, bool tripped, bool rejects_all);
+		    size_t len, bool tripped, bool rejects_all, bool doubted, int64_t witness);
 /* The tenant's own. */
 void writes_history(struct writes *w, const struct write_history *history);
 /* What a lane has met at an MX group: answers (`ok_at_ms`, which ends a block), or a block since

@@ -40,7 +40,7 @@ struct seen {
 	unsigned stage, code, failure, tries, retry_after_ms;
 	char enhanced[16];
 	char text[4200];
-	bool suspect, connected, cut, shared;
+	bool suspect, connected, cut, shared, proved;
 	uint32_t part;
 };
 

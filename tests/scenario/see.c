@@ -39,6 +39,7 @@ static void see_answer(struct play *y, const Rollcall__Report *r, const Rollcall
 	s->stage = from->stage;
 	s->failure = from->failure;
 	s->suspect = from->suspect;
+	s->proved = from->proved;
 	s->shared = from->shared;
 	s->connected = from->connected;
 	s->tries = from->local_tries;
@@ -125,6 +126,10 @@ static bool is(struct play *y, const struct seen *s, const char *w)
 		return strcmp(s->enhanced, w) == 0;
 	if (strcmp(w, "suspect") == 0)
 		return s->suspect;
+	if (strcmp(w, "proved") == 0)
+		return s->proved;
+	if (strcmp(w, "unproved") == 0)
+		return !s->proved;
 	if (strcmp(w, "sound") == 0)
 		return !s->suspect;
 	if (strcmp(w, "connected") == 0)

@@ -71,6 +71,13 @@ static void set_text(char **at, const char *value)
 	*at = dup_string(value);
 }
 
+static void set_octets(ProtobufCBinaryData *at, const char *value)
+{
+	free(at->data);
+	at->len = strlen(value);
+	at->data = (uint8_t *)dup_string(value);
+}
+
 /* limit.greeting=10s */
 static bool set_limit(struct play *y, const char *word, const char *value)
 {
@@ -113,6 +120,10 @@ static void set(struct play *y, const char *word)
 		return;
 	if (IS("control") && strcmp(value, "none") == 0)
 		y->shard->control = ROLLCALL__CONTROL_NEED__CONTROL_NEED_NONE;
+	else if (IS("witness"))
+		set_octets(&y->shard->witness, value);
+	else if (IS("doubted"))
+		y->shard->doubted = true;
 	else if (IS("control_local"))
 		set_text(&y->shard->control_local, value);
 	else if (IS("domain"))

@@ -41,6 +41,7 @@ class Server:
         self.held = False
         self.go = threading.Event()
         self.sessions = []
+        self.port = port
         self.socket = socket.create_server((address, port))
         threading.Thread(target=self._accept, daemon=True).start()
 

@@ -128,6 +128,9 @@ static bool shard_ok(const Rollcall__Shard *shard)
 	if (shard->control_local[0] &&
 	    !smtp_command_local_ok(shard->control_local, strlen(shard->control_local), false))
 		return false;
+	if (shard->witness.len &&
+	    !smtp_command_local_ok(shard->witness.data, shard->witness.len, false))
+		return false;
 	for (size_t i = 0; i < shard->n_recipients; i++) {
 		const Rollcall__Recipient *r = shard->recipients[i];
 
@@ -259,6 +262,7 @@ static int plan(struct probe *p, uint64_t now_ms, struct probe_todo *todo)
 	if (!p->counts[RCPT_PENDING])
 		probe_control_close(p);
 	if (!probe_round_wanted(p)) {
+		probe_control_settle(p, &p->controls[CONTROL_REPEAT], now_ms);
 		set_state(p, !p->stopping && somebody_waits(p) ? RESTING : ENDING, now_ms);
 		return 0;
 	}

@@ -233,12 +233,20 @@ static void close_run(struct probe *p, const struct rc_classification *c,
 	probe_control_settle(p, &p->controls[CONTROL_CLOSING], now_ms);
 }
 
-/* Whether this host has accepted somebody of ours who can be asked for once more. */
-static bool knows_somebody(const struct probe *p)
+/* It tells one from the other: what it refused in this conversation is proved. */
+static void prove(struct probe *p, uint64_t now_ms)
 {
-	const struct probe_rcpt *r = p->accepted == PROBE_NOBODY ? NULL : &p->rcpts[p->accepted];
+	for (uint16_t i = 0; i < p->rcpt_n; i++) {
+		struct probe_rcpt *r = &p->rcpts[i];
 
-	return r && r->talk && strcmp(r->talk->message.mx_host, p->talk->message.mx_host) == 0;
+		if (r->to_prove && (r->state == RCPT_HELD || r->state == RCPT_READY) &&
+		    (r->talk == p->talk || probe_round_single(p)))
+			r->answer.proved = true;
+		r->to_prove = false;
+	}
+	p->refuse_run = 0;
+	p->heard_yes = p->answered;
+	probe_control_settle(p, &p->controls[CONTROL_REPEAT], now_ms);
 }
 
 /*
@@ -253,11 +261,10 @@ static void close_refusals(struct probe *p, const struct rc_classification *c,
 
 	/* In words of its own it may be about the repetition. */
 	if (reply->code / 100 != 5 || c->rule != p->refuse_rule) {
-		if (is_yes(c)) {
-			p->refuse_run = 0;
-			p->heard_yes = p->answered;
-		}
-		probe_control_settle(p, repeat, now_ms);
+		if (is_yes(c) || c->category == RC_CATEGORY_MAILBOX_FULL)
+			prove(p, now_ms);
+		else
+			probe_control_settle(p, repeat, now_ms);
 		return;
 	}
 	if (p->repeat_most || p->heard_yes < 2) {
@@ -270,29 +277,30 @@ static void close_refusals(struct probe *p, const struct rc_classification *c,
 	p->refuse_run = 0;
 	for (uint16_t i = 0; i < p->rcpt_n; i++)
 		if (p->rcpts[i].state == RCPT_HELD && p->rcpts[i].held_for == CONTROL_REPEAT)
-			rcpt_set_state(p, &p->rcpts[i], RCPT_PENDING, now_ms);
+			rcpt_put_back(p, &p->rcpts[i], now_ms);
 	probe_control_settle(p, repeat, now_ms);
 }
 
-/* A refusal by name is held until it is seen whether the server still tells one from the other. */
+/* A refusal is held until it is seen whether the server still tells one from the other. */
 static bool hold_refusal(struct probe *p, struct probe_rcpt *r, const struct rc_classification *c,
 			 const Rollcall__Reply *reply, uint64_t now_ms)
 {
+	r->to_prove = false;
+	r->answer.proved = false;
 	if (is_yes(c)) {
-		p->refuse_run = 0;
-		p->heard_yes = p->answered;
 		if (!r->from->smtputf8)
 			p->accepted = (uint16_t)(r - p->rcpts);
-		probe_control_settle(p, &p->controls[CONTROL_REPEAT], now_ms);
+		prove(p, now_ms);
 		return false;
 	}
 	if (reply->code / 100 != 5 || c->category != RC_CATEGORY_MAILBOX_NOT_FOUND ||
-	    !knows_somebody(p))
+	    !probe_control_witness(p))
 		return false;
 	if (p->refuse_run++ == 0)
 		p->refuse_since = r->order;
 	p->refuse_rule = c->rule;
-	return !p->stopping;
+	r->to_prove = !p->stopping;
+	return r->to_prove;
 }
 
 /* Whether so many were accepted, after a random name was refused, that it is time to ask again. */

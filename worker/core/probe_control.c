@@ -18,9 +18,16 @@ void probe_control_settle(struct probe *p, struct probe_control *c, uint64_t now
 	/* What is asked at a session's end may be needed again. */
 	c->state = which >= CONTROL_CLOSING ? CONTROL_UNASKED : CONTROL_SETTLED;
 	c->lost = c->smaller = 0;
-	for (uint16_t i = 0; i < p->rcpt_n && p->counts[RCPT_HELD]; i++)
-		if (p->rcpts[i].state == RCPT_HELD && p->rcpts[i].held_for == which)
-			rcpt_set_state(p, &p->rcpts[i], RCPT_READY, now_ms);
+	for (uint16_t i = 0; i < p->rcpt_n && p->counts[RCPT_HELD]; i++) {
+		struct probe_rcpt *r = &p->rcpts[i];
+
+		if (r->state != RCPT_HELD || r->held_for != which)
+			continue;
+		if (which == CONTROL_POSTMASTER && r->to_prove && !p->stopping)
+			r->held_for = CONTROL_REPEAT;
+		else
+			rcpt_set_state(p, r, RCPT_READY, now_ms);
+	}
 }
 
 /* It got no answer, and will not. */
@@ -100,10 +107,12 @@ void probe_control_want(struct probe *p, int which)
 	if (c->state != CONTROL_UNASKED)
 		return;
 	if (which == CONTROL_REPEAT) {
-		const Rollcall__Recipient *again = p->rcpts[p->accepted].from;
+		const ProtobufCBinaryData *again = probe_control_witness(p);
 
-		memcpy(c->local, again->local.data, again->local.len);
-		c->local_len = (uint8_t)again->local.len;
+		if (!again)
+			return;
+		memcpy(c->local, again->data, again->len);
+		c->local_len = (uint8_t)again->len;
 	} else if (which == CONTROL_CLOSING) {
 		c->local_len = (uint8_t)control_local(p->seed ^ p->order, p->shard->recipients,
 						      p->shard->n_recipients, c->local);
@@ -122,6 +131,22 @@ void probe_control_want(struct probe *p, int which)
 	c->message.local.data = (uint8_t *)c->local;
 	c->message.local.len = c->local_len;
 	c->state = CONTROL_WANTED;
+}
+
+const ProtobufCBinaryData *probe_control_witness(const struct probe *p)
+{
+	const struct probe_rcpt *r = p->accepted == PROBE_NOBODY ? NULL : &p->rcpts[p->accepted];
+
+	/* One that only stands in for another may not know him. */
+	if (r && r->talk && p->talk &&
+	    strcmp(r->talk->message.mx_host, p->talk->message.mx_host) == 0)
+		return &r->from->local;
+	return p->shard->witness.len && !mx_plan_is_fallback(&p->plan) ? &p->shard->witness : NULL;
+}
+
+bool probe_control_run(const struct probe *p)
+{
+	return p->refuse_run >= (p->repeat_most || p->shard->doubted ? 1 : PROBE_REPEAT_RUN);
 }
 
 static bool somebody_held(const struct probe *p, uint8_t which)
@@ -147,8 +172,9 @@ void probe_control_close(struct probe *p)
 		return;
 	if (somebody_held(p, CONTROL_CLOSING))
 		probe_control_want(p, CONTROL_CLOSING);
-	/* Only the session that refused them can tell, and only while it goes on. */
-	if (p->talk && p->refuse_run >= (p->repeat_most ? 1 : PROBE_REPEAT_RUN) &&
+	/* Only the session that refused them can tell, and only while it goes on; but where it
+	 * takes one recipient, the next one must do. */
+	if ((p->talk || probe_round_single(p)) && probe_control_run(p) &&
 	    somebody_held(p, CONTROL_REPEAT))
 		probe_control_want(p, CONTROL_REPEAT);
 }

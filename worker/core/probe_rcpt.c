@@ -43,7 +43,7 @@ void rcpt_set_state(struct probe *p, struct probe_rcpt *r, enum rcpt_state state
 	r->state = (uint8_t)state;
 }
 
-static void put_back(struct probe *p, struct probe_rcpt *r, uint64_t now_ms)
+void rcpt_put_back(struct probe *p, struct probe_rcpt *r, uint64_t now_ms)
 {
 	r->answer.reply = NULL;
 	r->answer.suspect = false;
@@ -63,7 +63,7 @@ void rcpt_recall(struct probe *p, const struct probe_talk *talk, uint64_t now_ms
 
 		next = r->next;
 		if (r->talk == talk) {
-			put_back(p, r, now_ms);
+			rcpt_put_back(p, r, now_ms);
 		} else if (r->answer.reply && probe_control_open(&p->controls[control])) {
 			r->held_for = control;
 			rcpt_set_state(p, r, RCPT_HELD, now_ms);
@@ -75,7 +75,7 @@ void rcpt_recall(struct probe *p, const struct probe_talk *talk, uint64_t now_ms
 		struct probe_rcpt *r = &p->rcpts[i];
 
 		if (r->talk == talk && (r->state == RCPT_HELD || r->state == RCPT_WAITING))
-			put_back(p, r, now_ms);
+			rcpt_put_back(p, r, now_ms);
 	}
 }
 

@@ -26,6 +26,11 @@ static uint32_t session_most(const struct probe *p)
 	return most;
 }
 
+bool probe_round_single(const struct probe *p)
+{
+	return session_most(p) == 1;
+}
+
 static uint32_t rejections_most(const struct probe *p)
 {
 	const Rollcall__Budget *b = p->shard->budget;
@@ -151,7 +156,7 @@ void probe_round_plan(struct probe *p, uint64_t now_ms)
 	repeat = room == 0 && session_most(p) > p->offered && probe_control_repeat_due(p);
 	if (repeat)
 		room = 1;
-	else if (room == 0)
+	else if (room == 0 && !probe_round_single(p))
 		probe_control_settle(p, &p->controls[CONTROL_REPEAT], now_ms);
 	anew = room && !repeat && !p->enough && probe_round_wanted(p) && begin_anew(p);
 	if (!probe_round_wanted(p) || p->enough || room == 0) {
@@ -335,7 +340,10 @@ void probe_round_over(struct probe *p, uint64_t now_ms)
 		forget(p, stage, now_ms);
 		return;
 	}
-	probe_control_settle(p, &p->controls[CONTROL_REPEAT], now_ms);
+	if (!probe_round_single(p))
+		probe_control_settle(p, &p->controls[CONTROL_REPEAT], now_ms);
+	else if (p->refuse_run >= PROBE_REJECTIONS)
+		probe_control_want(p, CONTROL_REPEAT);
 	if (p->answered)
 		p->idle = 0;
 	else if ((failure && stage >= ROLLCALL__STAGE__STAGE_MAIL) || (s->said_421 && !s->refused))

@@ -74,6 +74,7 @@ struct probe_rcpt {
 	uint8_t smaller;
 	uint8_t held_for; /* which control */
 	bool offered;	  /* ever */
+	bool to_prove;	  /* refused: whether the server tells one from the other is to be seen */
 };
 
 enum control_state {
@@ -98,9 +99,9 @@ struct probe_control {
 
 /* CLOSING: another random one behind a long run of acceptances, when the first was refused. A
  * server that has begun to accept whatever we ask for shows there. REPEAT: somebody whom it has
- * accepted, once more, behind a run of refusals that ends a session; one that has begun to refuse
- * whomever we ask for, in whatever words, shows there. Both are asked by the worker for itself, and
- * are in no report. */
+ * accepted (in this shard, or the shard's witness), once more, behind a run of refusals that ends a
+ * session; one that has begun to refuse whomever we ask for, in whatever words, shows there. Both
+ * are asked by the worker for itself, and are in no report. */
 enum { CONTROL_RANDOM, CONTROL_POSTMASTER, CONTROL_CLOSING, CONTROL_REPEAT, CONTROLS };
 
 struct probe {
@@ -206,6 +207,8 @@ struct probe {
 void rcpt_set_state(struct probe *probe, struct probe_rcpt *rcpt, enum rcpt_state state,
 		    uint64_t now_ms);
 struct probe_rcpt *rcpt_first(struct probe *probe);
+/* Back in line, as if never answered. */
+void rcpt_put_back(struct probe *probe, struct probe_rcpt *rcpt, uint64_t now_ms);
 /* What was answered in `talk` and is not reported yet is as if it had not been: back in line. */
 void rcpt_recall(struct probe *probe, const struct probe_talk *talk, uint64_t now_ms);
 /* A recipient's answer is that there is none. */
@@ -224,6 +227,8 @@ void probe_round_plan(struct probe *probe, uint64_t now_ms);
 void probe_round_over(struct probe *probe, uint64_t now_ms);
 /* Whether somebody is to be asked now. */
 bool probe_round_wanted(const struct probe *probe);
+/* Whether a session takes one recipient. */
+bool probe_round_single(const struct probe *probe);
 /* RCPTs that the next session may send. */
 uint32_t probe_round_most(const struct probe *probe);
 
@@ -256,6 +261,10 @@ bool probe_control_elsewhere(const struct probe *probe);
 bool probe_control_due(const struct probe *probe);
 /* It is to be asked, unless it was already: the random one, at this host. */
 void probe_control_want(struct probe *probe, int which);
+/* Who is to be asked for once more; NULL: nobody is known here. */
+const ProtobufCBinaryData *probe_control_witness(const struct probe *probe);
+/* Whether so many were refused that it is time for it. */
+bool probe_control_run(const struct probe *probe);
 /* The session is about to end, or there is none: asks the closing one where somebody waits for it.
  */
 void probe_control_close(struct probe *probe);

@@ -269,6 +269,65 @@ static void test_turned_away_after_clear_refusals(void **state)
 }
 
 /* What a broken or hostile worker may send. */
+/* Somebody was accepted in this job, and now all are refused, in whatever words: who is there is
+ * to be heard of first. */
+static void test_refusals_to_be_proved(void **state)
+{
+	struct world w;
+	struct evidence_domain d;
+	struct verdict_input in = { .domain = VERDICT_DOMAIN_MX, .attempts_max = 4 };
+	struct verdict v;
+
+	(void)state;
+	start(&w);
+	for (int i = 0; i < 3; i++)
+		add_answer(&w, 550, "5.1.1", "<zq7@a.test>: User unknown");
+	evidence_domain(rules, NULL, &w.report, &d);
+	assert_int_equal(d.unproved, 3);
+	/* nobody is known there */
+	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
+	verdict_row(&in, NULL, &v);
+	assert_true(v.final);
+	assert_int_equal(v.reason, RC_REASON_MAILBOX_NOT_FOUND);
+
+	in.domain_witnessed = true;
+	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
+	verdict_row(&in, NULL, &v);
+	assert_false(v.final);
+	assert_int_equal(v.reason, RC_REASON_THROTTLED);
+	/* to the end */
+	w.answers[0].attempt = 4;
+	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
+	verdict_row(&in, NULL, &v);
+	assert_true(v.final);
+	assert_int_equal(v.reason, RC_REASON_THROTTLED);
+	/* proved, it stands */
+	w.answers[0].proved = true;
+	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
+	verdict_row(&in, NULL, &v);
+	assert_int_equal(v.reason, RC_REASON_MAILBOX_NOT_FOUND);
+
+	/* two are no run, unless the domain has lied before */
+	w.answers[0].proved = false;
+	w.answers[0].attempt = 1;
+	w.report.n_answers = 2;
+	evidence_domain(rules, NULL, &w.report, &d);
+	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
+	verdict_row(&in, NULL, &v);
+	assert_int_equal(v.reason, RC_REASON_MAILBOX_NOT_FOUND);
+	in.domain_doubted = true;
+	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
+	verdict_row(&in, NULL, &v);
+	assert_int_equal(v.reason, RC_REASON_THROTTLED);
+	/* what says nothing of a missing mailbox needs no proof */
+	w.replies[0].text.data = (uint8_t *)"mailbox is full";
+	w.replies[0].text.len = 15;
+	w.replies[0].enhanced = (char *)"5.2.2";
+	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
+	verdict_row(&in, NULL, &v);
+	assert_int_equal(v.reason, RC_REASON_MAILBOX_FULL);
+}
+
 static void test_out_of_range(void **state)
 {
 	struct world w;
@@ -295,6 +354,7 @@ int main(void)
 					    cmocka_unit_test(test_control_of_another_host),
 					    cmocka_unit_test(test_refused_alike),
 					    cmocka_unit_test(test_turned_away_after_clear_refusals),
+					    cmocka_unit_test(test_refusals_to_be_proved),
 					    cmocka_unit_test(test_out_of_range) };
 
 	return cmocka_run_group_tests(tests, load, unload);

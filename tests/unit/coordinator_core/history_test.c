@@ -24,6 +24,8 @@ static void test_packing(void **state)
 		  .domain_accepted = true },
 		{ .domain_rejects_all = true, .deferred_for = RC_REASON_NOT_PROBED },
 		{ .earlier = RC_REASON_MAILBOX_ACCEPTED, .closed = true },
+		{ .domain_doubted = true },
+		{ .domain_witnessed = true },
 		{ .control = VERDICT_CONTROL_REFUSED,
 		  .control_age_s = 4194303,
 		  .control_same_lane = true,
@@ -31,7 +33,9 @@ static void test_packing(void **state)
 		  .domain_rejects_all = true,
 		  .deferred_for = (enum rc_reason)(RC_REASON_COUNT - 1),
 		  .earlier = (enum rc_reason)(RC_REASON_COUNT - 1),
-		  .closed = true },
+		  .closed = true,
+		  .domain_doubted = true,
+		  .domain_witnessed = true },
 	};
 
 	(void)state;
@@ -49,6 +53,8 @@ static void test_packing(void **state)
 		assert_int_equal(h.deferred_for, all[i].deferred_for);
 		assert_int_equal(h.earlier, all[i].earlier);
 		assert_int_equal(h.closed, all[i].closed);
+		assert_int_equal(h.domain_doubted, all[i].domain_doubted);
+		assert_int_equal(h.domain_witnessed, all[i].domain_witnessed);
 		assert_int_equal(history_pack(&h), packed);
 	}
 }
