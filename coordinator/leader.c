@@ -278,6 +278,8 @@ static void forget_everything(struct leader *leader)
 	groups_forget(leader->groups);
 	rc_buf_clear(&leader->unsent);
 	memset(leader->at_ms, 0, sizeof(leader->at_ms));
+	memset(&leader->due_mark, 0, sizeof(leader->due_mark));
+	leader->due_more = false;
 }
 
 /* Tries to lead; on success everything is read anew. */
@@ -370,7 +372,7 @@ static enum rc_status work(struct leader *leader, bool rung, bool *ret_busy, str
 		status = leader_landed(leader, err);
 	if (status == RC_OK && due(leader, CHORE_LOOKUPS, rung))
 		status = leader_lookups(leader, &lookups, err);
-	if (status == RC_OK && due(leader, CHORE_DUE, false))
+	if (status == RC_OK && due(leader, CHORE_DUE, leader->due_more))
 		status = leader_due(leader, &rows, err);
 	if (status == RC_OK && due(leader, CHORE_HOLDS, rung))
 		status = leader_holds(leader, err);
@@ -400,7 +402,7 @@ static enum rc_status work(struct leader *leader, bool rung, bool *ret_busy, str
 		status = leader_lanes_move(leader, err);
 		check_ends(leader);
 	}
-	*ret_busy = sent > 0 || lookups > 0;
+	*ret_busy = sent > 0 || lookups > 0 || leader->due_more;
 	return status;
 }
 

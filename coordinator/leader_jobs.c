@@ -8,10 +8,9 @@
 #include "coordinator/core/plan.h"
 #include "coordinator/decide.h"
 #include "coordinator/leader_parts.h"
+#include "coordinator/store/due.h"
 #include "coordinator/store/progress.h"
 #include "coordinator/store/shards.h"
-
-enum { DUE_AT_ONCE = 5000 };
 
 static struct decide decide_with(struct leader *leader)
 {
@@ -138,8 +137,9 @@ enum rc_status leader_due(struct leader *leader, int64_t *ret_rows, struct rc_er
 
 	*ret_rows = 0;
 	if (status == RC_OK)
-		status = shards_make_due(leader->db, DUE_AT_ONCE, rc_clock_wall_ms(),
-					 leader->context->config->time_scale, ret_rows, err);
+		status =
+		    due_take(leader->db, &leader->due_mark, rc_clock_wall_ms(),
+			     leader->context->config->time_scale, ret_rows, &leader->due_more, err);
 	return settle(leader, status, err);
 }
 

@@ -18,6 +18,7 @@
 #include "coordinator/context.h"
 #include "coordinator/core/dispatch.h"
 #include "coordinator/store/db.h"
+#include "coordinator/store/due.h"
 #include "coordinator/store/groups.h"
 #include "coordinator/store/lease.h"
 #include "coordinator/store/measured.h"
@@ -76,6 +77,8 @@ struct leader {
 	struct cursor *cursors;
 	size_t cursor_count;
 
+	struct due_mark due_mark;
+	bool due_more; /* the last batch of what is due was not all */
 	uint64_t bell_seen;
 	uint64_t at_ms[16]; /* monotonic: when each chore was done last */
 };

@@ -254,6 +254,7 @@ enum rc_status leader_clock(struct leader *leader, struct rc_error *err)
 		leader->lanes[i].last_seen_ms += jump_ms;
 	}
 	leader->lane_lacks_at_ms += jump_ms;
+	memset(&leader->due_mark, 0, sizeof(leader->due_mark));
 	leader->clock_wall_ms = wall_ms;
 	leader->clock_boot_ms = boot_ms;
 	return RC_OK;

@@ -99,13 +99,6 @@ enum rc_status shards_move(struct db *db, uint32_t from, const struct rc_buf *to
 enum rc_status shards_clock_moved(struct db *db, int64_t jump_ms, int64_t before_ms,
 				  struct rc_error *err) RC_MUST_CHECK;
 
-/*
- * What is due again becomes shards on the lane and to the MX address of the attempt before, at most
- * `limit` rows. `time_scale` divides the greylisters' memory. *ret_rows 0: nothing was due.
- */
-enum rc_status shards_make_due(struct db *db, int limit, int64_t now_ms, int64_t time_scale,
-			       int64_t *ret_rows, struct rc_error *err) RC_MUST_CHECK;
-
 /* Domains to look up, a few hundred a job: columns below. */
 enum {
 	TODO_JOB,
