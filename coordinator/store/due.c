@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/reply/reason.h"
 #include "coordinator/core/plan.h"
 #include "coordinator/store/batch.h"
@@ -15,7 +16,8 @@ enum {
 	GREYLIST_MEMORY_S = 4 * 3600,
 	URGENT_BEFORE_S = 1200,
 	FULL_EVERY_MS = 5000,
-	MARGIN_MS = 5000,     /* coordinators' clocks differ, and a transaction takes its time */
+	FULL_SHARE = 20,      /* of the time at most one part in so many */
+	MARGIN_MS = 1000,     /* coordinators' clocks differ, and a transaction takes its time */
 	HELD_AGAIN_MS = 60000 /* a hold that is over is closed soon */
 };
 
@@ -65,20 +67,22 @@ static const char rows_sql[] =
     " AND e.shard IS NULL AND e.due_at > $4::timestamptz"
     " AND e.due_at <= d.due_at + interval '1 second') LIMIT $6";
 
-/* Where the next look begins, after one that found `oldest_ms` first. */
-static void advance(struct due_mark *mark, int64_t oldest_ms, bool full, int64_t now_ms)
+static bool from_the_beginning(const struct due_mark *mark, int64_t now_ms)
 {
-	mark->from_ms = oldest_ms - MARGIN_MS;
-	if (full)
-		mark->full_at_ms = now_ms;
+	int64_t wait_ms = mark->full_took_ms * FULL_SHARE;
+
+	if (wait_ms < FULL_EVERY_MS)
+		wait_ms = FULL_EVERY_MS;
+	return now_ms - mark->full_at_ms >= wait_ms || now_ms < mark->full_at_ms;
 }
 
 enum rc_status due_read(struct db *db, struct due_mark *mark, int64_t now_ms,
 			struct db_result **ret_result, int *ret_each, struct rc_error *err)
 {
-	bool full = now_ms - mark->full_at_ms >= FULL_EVERY_MS || now_ms < mark->full_at_ms;
+	bool full = from_the_beginning(mark, now_ms);
 	int64_t from_ms = full ? 0 : mark->from_ms, oldest_ms = now_ms;
 	struct rc_buf ids, interactive, due;
+	uint64_t start_ms = rc_clock_mono_ms();
 	struct db_result *jobs = NULL;
 	enum rc_status status;
 	int n;
@@ -90,6 +94,10 @@ enum rc_status due_read(struct db *db, struct due_mark *mark, int64_t now_ms,
 			  err);
 	if (status != RC_OK)
 		return status;
+	if (full) {
+		mark->full_at_ms = now_ms;
+		mark->full_took_ms = (int64_t)(rc_clock_mono_ms() - start_ms);
+	}
 	n = db_rows(jobs);
 	rc_buf_init(&ids, 0);
 	rc_buf_init(&interactive, 0);
@@ -112,8 +120,7 @@ enum rc_status due_read(struct db *db, struct due_mark *mark, int64_t now_ms,
 					    db_int((int64_t)PROGRESS_HOLD_S * 1000)),
 				  ret_result, err);
 	}
-	if (status == RC_OK)
-		advance(mark, oldest_ms, full, now_ms);
+	mark->from_ms = oldest_ms - MARGIN_MS;
 	rc_buf_done(&ids);
 	rc_buf_done(&interactive);
 	rc_buf_done(&due);

@@ -23,10 +23,11 @@ enum { DUE_AT_ONCE = 200 };
 /* Where the look begins. What has left stays in the index until a vacuum may remove it, which a
  * long download or a backup holds up: from here on it is not walked over again. What was made due
  * for the past (a job that is resumed, a hold that ends) is found by a look from the beginning,
- * every few seconds. All zero: from the beginning; set it so when the clock was set. */
+ * every few seconds, less often where that takes long. All zero: from the beginning; set it so when
+ * the clock was set. */
 struct due_mark {
 	int64_t from_ms; /* nothing that waited was due before */
-	int64_t full_at_ms;
+	int64_t full_at_ms, full_took_ms;
 };
 
 /* Rows that are due at `now_ms`, by their jobs' turns, at most DUE_AT_ONCE; *ret_each of a job name
