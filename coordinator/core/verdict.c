@@ -259,6 +259,12 @@ static void by_nameless_refusal(const struct verdict_input *in, const struct sco
 	}
 }
 
+/* 521 in the greeting (RFC 7504): the worker reports it where every host of the domain says so. */
+static bool hosts_take_none(const struct verdict_answer *a)
+{
+	return a->code == 521 && (a->stage == RC_STAGE_GREETING || a->stage == RC_STAGE_EHLO);
+}
+
 /* Relay denied and kin: invalid only when postmaster is turned away too, twice, 3 hours apart. */
 static void by_routing_refusal(const struct verdict_input *in, const struct scores *scores,
 			       enum rc_reason reason, struct verdict *v)
@@ -269,7 +275,7 @@ static void by_routing_refusal(const struct verdict_input *in, const struct scor
 	if (in->answer.code == 530)
 		/* whatever else it may mean: who logs in may get another answer (RFC 4954, 6) */
 		retry(in, scores, RC_REASON_AUTH_REQUIRED, v);
-	else if (in->stand_in && in->answer.code != 556)
+	else if (in->stand_in && in->answer.code != 556 && !hosts_take_none(&in->answer))
 		/* a backup that is not set up for the domain, or not at all: the better host, which
 		 * takes the mail, was not heard */
 		retry(in, scores,

@@ -237,12 +237,14 @@ static void exhausted(struct probe *p, uint64_t now_ms)
 {
 	Rollcall__Failure cause;
 
-	if (p->why_stage) {
+	cause = mx_plan_cause(&p->plan);
+	/* That one host takes no mail is no word about those that were not found. */
+	if (p->why_stage && (!p->why_reply || p->why_reply->code != 521 ||
+			     cause == ROLLCALL__FAILURE__FAILURE_UNROUTABLE)) {
 		probe_answer_refused(p, p->why_stage, p->why_reply, p->why_failure, p->why_talk,
 				     now_ms);
 		return;
 	}
-	cause = mx_plan_cause(&p->plan);
 	probe_answer_refused(p,
 			     cause == ROLLCALL__FAILURE__FAILURE_LOCAL
 				 ? ROLLCALL__STAGE__STAGE_CONNECT

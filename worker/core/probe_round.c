@@ -262,6 +262,31 @@ bool probe_round_upgrade(struct probe *p, uint64_t now_ms)
 }
 
 /*
+ * This host takes no mail (RFC 7504); it says nothing of the others. Where one of them was left for
+ * another reason, that is what is known of the domain.
+ */
+static void leave_host(struct probe *p)
+{
+	if (p->left_stage) {
+		p->why_stage = p->left_stage;
+		p->why_failure = p->left_failure;
+		p->why_reply = p->left_reply;
+		p->why_talk = p->left_talk;
+	}
+	mx_plan_failed(&p->plan);
+}
+
+/* Another may do better. */
+static void leave(struct probe *p)
+{
+	p->left_stage = p->why_stage;
+	p->left_failure = p->why_failure;
+	p->left_reply = p->why_reply;
+	p->left_talk = p->why_talk;
+	mx_plan_failed(&p->plan);
+}
+
+/*
  * TLS did not work, in whatever phase. A server that insists is left for the next one; from one
  * that only offered, or was only said to, we take what it says in plain text.
  */
@@ -281,7 +306,7 @@ static bool broke_tls(struct probe *p, Rollcall__Stage stage, Rollcall__Failure 
 	p->why_failure = ROLLCALL__FAILURE__FAILURE_TLS;
 	p->why_reply = NULL;
 	p->why_talk = p->talk;
-	mx_plan_failed(&p->plan);
+	leave(p);
 	return true;
 }
 
@@ -368,11 +393,10 @@ void probe_round_over(struct probe *p, uint64_t now_ms)
 		 * the next one would start another greylister's clock. */
 		if (s->said_421) {
 			p->throttled = true;
-			mx_plan_failed(&p->plan);
+			leave(p);
 		} else if (p->why_reply->code == 521 &&
-			   p->why_stage == ROLLCALL__STAGE__STAGE_GREETING) {
-			/* This host takes no mail (RFC 7504); it says nothing of the others. */
-			mx_plan_failed(&p->plan);
+			   p->why_stage <= ROLLCALL__STAGE__STAGE_EHLO) {
+			leave_host(p);
 		} else {
 			struct rc_classification class;
 
@@ -390,7 +414,7 @@ void probe_round_over(struct probe *p, uint64_t now_ms)
 			return;
 		}
 		if (p->idle < 2 && p->clear_run == 0) {
-			mx_plan_failed(&p->plan);
+			leave(p);
 			return;
 		}
 		fail_head(p, head, ROLLCALL__STAGE__STAGE_RCPT,
@@ -403,7 +427,7 @@ void probe_round_over(struct probe *p, uint64_t now_ms)
 			p->why_failure = failure;
 			p->why_reply = NULL;
 			p->why_talk = p->talk;
-			mx_plan_failed(&p->plan);
+			leave(p);
 		} else if (p->answered) {
 			/* It may have been the batch: the rest one at a time. */
 			p->one_by_one = true;

@@ -183,6 +183,10 @@ struct probe {
 	Rollcall__Failure why_failure;
 	Rollcall__Reply *why_reply;
 	struct probe_talk *why_talk;
+	Rollcall__Stage left_stage; /* the same, but for hosts that take no mail; UNSET: none */
+	Rollcall__Failure left_failure;
+	Rollcall__Reply *left_reply;
+	struct probe_talk *left_talk;
 
 	uint32_t clear_run;
 	uint32_t throttle_run;

@@ -385,6 +385,9 @@ static void test_routing(void **state)
 		   RC_REASON_POLICY_REJECTED);
 	is_retried(WITH(row("521 5.3.2 this host takes no mail"), r->stand_in = true),
 		   RC_REASON_SERVER_UNAVAILABLE);
+	is_final(WITH(row("521 5.3.2 this host takes no mail"), r->stand_in = true;
+		      r->answer.stage = RC_STAGE_GREETING),
+		 RC_REASON_NO_MAIL_SERVER);
 	is_final(WITH(row("556 5.1.10 this domain takes no mail"), r->stand_in = true),
 		 RC_REASON_NULL_MX);
 	/* 530 asks for a log-in, even where it is said of other domains: never the domain's end */
