@@ -86,6 +86,7 @@ static const struct row table[] = {
 	R("550 5.1.1 unable to verify recipient at this time", "temporary", "temporary",
 	  "temporary_failure"),
 #include "replies.inc"
+#include "unheard.inc"
 };
 
 static void test_each_reply(void **state)
