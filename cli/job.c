@@ -17,6 +17,8 @@
 
 enum {
 	POLL_MS = 500,
+	POLL_MAX_MS = 10 * 1000,
+	POLL_SHARE = 10,                /* of the server's time at most one part in so many is ours */
 	LINE_EVERY_MS = 2000,           /* off a terminal */
 	PATIENCE_MS = 10 * 60 * 1000,   /* how long a server may stay away */
 	STILL_MS = 5000,                /* without progress for so long: is there a lane at all? */
@@ -206,6 +208,13 @@ static bool lane_lacks(struct stillness *still, struct client *client, const jso
 	return still->lane_lacks_since_ms > 0 && now_ms - still->lane_lacks_since_ms >= LANE_PATIENCE_MS;
 }
 
+/* Until the next look: of a list of millions the server counts for a while. */
+static int poll_ms(uint64_t took_ms)
+{
+	uint64_t ms = took_ms * POLL_SHARE;
+	return ms < POLL_MS ? POLL_MS : ms > POLL_MAX_MS ? POLL_MAX_MS : (int)ms;
+}
+
 int job_watch(struct client *client, const char *id)
 {
 	struct progress progress;
@@ -222,7 +231,9 @@ int job_watch(struct client *client, const char *id)
 	progress_init(&progress);
 	while (exit_status < 0) {
 		json_t *job = NULL;
+		uint64_t asked_ms = rc_clock_mono_ms();
 		enum rc_status status = client_call(client, "GET", path, NULL, NULL, &job, &err);
+		uint64_t took_ms = rc_clock_mono_ms() - asked_ms;
 		if (cli_interrupted()) {
 			json_decref(job);
 			progress_break(&progress);
@@ -273,7 +284,7 @@ int job_watch(struct client *client, const char *id)
 		snprintf(told, sizeof told, "%s", state);
 		json_decref(job);
 		if (exit_status < 0)
-			cli_sleep_ms(POLL_MS);
+			cli_sleep_ms(poll_ms(took_ms));
 	}
 	progress_done(&progress);
 	free(path);

@@ -12,6 +12,7 @@
 
 enum {
 	FORGOTTEN_MS = 24 * 3600 * 1000, /* so long a greylist clock waits for its lane */
+	EMPTY_MS = 10 * 60 * 1000,	 /* how often it is looked whether any waits again */
 	TEST_MS = 2000, /* a lane is on probation in dispatch.h until that is said again */
 	CLOCK_JUMP_MS = 2000
 };
@@ -217,14 +218,20 @@ enum rc_status leader_lanes_move(struct leader *leader, struct rc_error *err)
 		struct lease_lane *lane = &leader->lanes[i];
 		int64_t silent_ms = now_ms - lane->last_seen_ms;
 		bool gone = silent_ms >= SHARDS_LANE_GONE_S * 1000;
+		/* It takes a look at every row that waits; what comes in later is what was out. */
+		bool all = silent_ms >= FORGOTTEN_MS && now_ms - lane->emptied_ms >= EMPTY_MS;
 		struct rc_buf to;
 
 		if (!gone && !lane->draining)
 			continue;
 		rc_buf_init(&to, 0);
 		if (open_lanes(leader, lane->number, &to) > 0)
-			status = move(leader, lane, &to, silent_ms >= FORGOTTEN_MS, err);
+			status = move(leader, lane, &to, all, err);
+		else
+			all = false;
 		rc_buf_done(&to);
+		if (all && status == RC_OK)
+			lane->emptied_ms = now_ms;
 	}
 	return status;
 }
@@ -252,6 +259,7 @@ enum rc_status leader_clock(struct leader *leader, struct rc_error *err)
 	for (size_t i = 0; i < leader->lane_count; i++) {
 		leader->lanes[i].lease.granted_at_ms += jump_ms;
 		leader->lanes[i].last_seen_ms += jump_ms;
+		leader->lanes[i].emptied_ms = 0;
 	}
 	leader->lane_lacks_at_ms += jump_ms;
 	memset(&leader->due_mark, 0, sizeof(leader->due_mark));

@@ -24,8 +24,9 @@ struct lease_lane {
 	int64_t from_offset;
 	int64_t last_seen_ms, first_seen_ms;
 	bool draining;
-	int day;      /* of its warming up, that `sent` belongs to; -1: not read yet */
-	int64_t sent; /* recipients, on that day */
+	int day;	    /* of its warming up, that `sent` belongs to; -1: not read yet */
+	int64_t sent;	    /* recipients, on that day */
+	int64_t emptied_ms; /* when all that waited for it was moved last; 0: not by us */
 };
 
 /* Takes the session's lock: *ret_leader false: somebody else leads. */

@@ -5,6 +5,10 @@
 
 #include "coordinator/store/db.h"
 
+/* Rows of ended jobs that are forgotten in one sweep: who cancels a million shall not stop the
+ * others. */
+enum { DROP_AT_ONCE = 50000 };
+
 enum rc_status progress_finish(struct db *db, struct db_result **ret_result, struct rc_error *err)
 {
 	return db_query_kept(
@@ -19,14 +23,16 @@ enum rc_status progress_drop_ended(struct db *db, int64_t *ret_count, struct rc_
 {
 	struct db_result *r;
 	enum rc_status status =
-	    db_query_kept(db,
-			  "WITH ended AS MATERIALIZED (SELECT id FROM job WHERE state IN ('done', "
-			  "'cancelled', 'failed')"
-			  " AND finished_at > now() - interval '1 hour' FOR KEY SHARE SKIP LOCKED),"
-			  " d AS (DELETE FROM deferred WHERE job IN (SELECT id FROM ended))"
-			  " UPDATE shard s SET state = 4 FROM ended WHERE s.job = ended.id AND "
-			  "s.state IN (0, 1, 3)",
-			  DB_NONE, &r, err);
+	    db_query(db,
+		     "WITH ended AS MATERIALIZED (SELECT id FROM job WHERE state IN ('done', "
+		     "'cancelled', 'failed')"
+		     " AND finished_at > now() - interval '1 hour' FOR KEY SHARE SKIP LOCKED),"
+		     " d AS (DELETE FROM deferred WHERE ctid = ANY(ARRAY(SELECT w.ctid FROM "
+		     "ended CROSS JOIN LATERAL (SELECT ctid FROM deferred WHERE job = ended.id "
+		     "LIMIT $1) w LIMIT $1)))"
+		     " UPDATE shard s SET state = 4 FROM ended WHERE s.job = ended.id AND "
+		     "s.state IN (0, 1, 3)",
+		     DB_PARAMS(db_int(DROP_AT_ONCE)), &r, err);
 
 	if (status != RC_OK)
 		return status;
@@ -126,22 +132,23 @@ enum rc_status progress_repair(struct db *db, int64_t *ret_count, struct rc_erro
 	enum rc_status status;
 
 	*ret_count = 0;
+	/* Planned each time: a plan made while little waited reads all of a million rows. */
 	/* One statement is one snapshot: what the others do in between is not seen by halves. */
-	status = db_query_kept(db,
-			       "WITH " IDLE_JOBS ","
-			       " a AS (UPDATE job_domain SET state = 0 WHERE state = 1 AND job IN "
-			       "(SELECT id FROM idle)"
-			       " RETURNING 1),"
-			       " b AS (UPDATE deferred SET shard = NULL WHERE shard IS NOT NULL "
-			       "AND job IN (SELECT id FROM"
-			       " idle) RETURNING 1)"
-			       " SELECT (SELECT count(*) FROM a) + (SELECT count(*) FROM b)",
-			       DB_NONE, &r, err);
+	status = db_query(db,
+			  "WITH " IDLE_JOBS ","
+			  " a AS (UPDATE job_domain SET state = 0 WHERE state = 1 AND job IN "
+			  "(SELECT id FROM idle)"
+			  " RETURNING 1),"
+			  " b AS (UPDATE deferred SET shard = NULL WHERE shard IS NOT NULL "
+			  "AND job IN (SELECT id FROM"
+			  " idle) RETURNING 1)"
+			  " SELECT (SELECT count(*) FROM a) + (SELECT count(*) FROM b)",
+			  DB_NONE, &r, err);
 	if (status != RC_OK)
 		return status;
 	*ret_count = db_get_int(r, 0, 0);
 	db_result_free(r);
-	status = db_query_kept(
+	status = db_query(
 	    db,
 	    "WITH " IDLE_JOBS " SELECT j.id, j.table_set FROM job j JOIN idle USING (id)"
 	    " WHERE j.item_count > (SELECT coalesce(sum(n), 0) FROM job_count c WHERE c.job = j.id)"
