@@ -23,7 +23,8 @@ enum {
 	HELLOS_IN_FLIGHT = 2, /* more would only be old ones once the broker is back */
 	CONTROL_BACKLOG = 64, /* a grant may be written before our position at the end is known */
 	TICK_MS = 250,
-	/* A batch costs librdkafka some 100 us whatever is in it; 500 busy shards write as many parts a second. */
+	/* A batch costs librdkafka some 100 us whatever is in it; 500 busy shards write as many
+	   parts a second. */
 	LINGER_MS = 40,
 	COMMIT_EVERY_TICKS = 8,
 	AWAY_AFTER_MS = 8000,
@@ -268,6 +269,17 @@ static Rollcall__Envelope *unpack(struct kafka_loop *kafka, const char *topic,
 	return NULL;
 }
 
+/* Whoever wrote it there is no leader of ours. */
+static void refuse_shard(Rollcall__Shard *shard, int32_t partition)
+{
+	rc_log(
+	    RC_LOG_ERROR, "shard_of_unknown_lane",
+	    "shard=%llu lane=%u partition=%d problem=\"it lies in another lane's partition and is "
+	    "left alone: has another fleet the same ROLLCALL_BROKERS and ROLLCALL_MESSAGE_KEY?\"",
+	    (unsigned long long)shard->id, shard->lane, partition);
+	rollcall__shard__free_unpacked(shard, NULL);
+}
+
 static void take_shard_message(struct kafka_loop *kafka, const rd_kafka_message_t *message)
 {
 	struct assigned *assigned = assigned_find(kafka, (uint32_t)message->partition);
@@ -287,7 +299,7 @@ static void take_shard_message(struct kafka_loop *kafka, const rd_kafka_message_
 		if (shard->lane == (uint32_t)message->partition)
 			kafka->events->shard(kafka->context, shard);
 		else
-			rollcall__shard__free_unpacked(shard, NULL);
+			refuse_shard(shard, message->partition);
 	}
 	rc_envelope_free(envelope);
 }

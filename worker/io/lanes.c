@@ -386,10 +386,12 @@ bool lane_prove(struct lane *lane)
 	lane->problem[0] = '\0';
 	if (error == EADDRNOTAVAIL)
 		snprintf(lane->problem, sizeof(lane->problem),
-			 "this machine does not have the address %s", lane->bind_address);
+			 "ROLLCALL_LANES: this machine does not have the address %s",
+			 lane->bind_address);
 	else if (error != 0)
-		snprintf(lane->problem, sizeof(lane->problem), "%s cannot be bound: %s",
-			 lane->bind_address, strerror(error));
+		snprintf(lane->problem, sizeof(lane->problem),
+			 "ROLLCALL_LANES: %s cannot be bound: %s", lane->bind_address,
+			 strerror(error));
 	if (lane->proved && lane->held < 0)
 		hold(lane);
 	else if (!lane->proved)

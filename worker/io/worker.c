@@ -143,8 +143,7 @@ static enum rc_status prove_lanes(struct worker *worker, struct rc_error *err)
 		return RC_OK;
 	return rc_error_set(
 	    err, RC_UNAVAILABLE,
-	    "ROLLCALL_LANES: no lane can be used: %s (lane %s); name addresses that this "
-	    "machine has",
+	    "no lane can be used: %s (lane %s); name addresses that this machine has",
 	    worker->lanes.lane[shown].problem, worker->lanes.lane[shown].name);
 }
 
