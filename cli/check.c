@@ -204,6 +204,23 @@ static void print_attempt(const json_t *attempt, size_t nth)
 	}
 }
 
+/* From the nth on, up to a time (NULL: all); returns the first that is later. */
+static size_t print_moves(const json_t *moves, size_t nth, const char *until)
+{
+	const json_t *move;
+	for (; (move = json_array_get(moves, nth)) != NULL; nth++) {
+		const char *at = answer_text(move, "at");
+		if (until && strcmp(at, until) > 0)
+			break;
+		print_field("\n  moved at ", at);
+		print_field(" from lane ", answer_text(move, "from"));
+		print_field(" to ", answer_text(move, "to"));
+		print_field(": ", answer_text(move, "reason"));
+		puts(json_is_true(json_object_get(move, "greylist_clock_restarted")) ? "; a greylister's clock begins anew there" : "");
+	}
+	return nth;
+}
+
 /* Where the page of the reason can be read: by URL, or on this server's socket. */
 static void print_docs(const struct client *client, const char *path)
 {
@@ -257,8 +274,13 @@ static void print_row(const struct client *client, const char *address, const js
 	print_resolution(json_object_get(row, "resolution"));
 	size_t i;
 	json_t *attempt;
-	json_array_foreach(json_object_get(row, "attempts"), i, attempt)
+	const json_t *moves = json_object_get(row, "moves");
+	size_t moved = 0;
+	json_array_foreach(json_object_get(row, "attempts"), i, attempt) {
+		moved = print_moves(moves, moved, answer_text(attempt, "at"));
 		print_attempt(attempt, i + 1);
+	}
+	print_moves(moves, moved, NULL);
 	if (!final && *answer_text(row, "next_attempt_at")) {
 		print_field("\n  waits; next attempt: ", answer_text(row, "next_attempt_at"));
 		puts(", from the same lane");

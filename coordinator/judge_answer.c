@@ -169,8 +169,9 @@ static void settle_deferred(struct judge *j, const struct shard *s, struct row *
 	/* Every other recipient would be told the same until then. */
 	if (v->reason == RC_REASON_GREYLISTED && *s->domain->group &&
 	    window_by_client(&s->domain->greylist->window, j->d->now_ms))
-		writes_hold(j->d->writes, s->lane, s->domain->group, d.due_at_ms, LANE_SLOW,
-			    "it greylists by client: the others wait along");
+		writes_hold(j->d->writes, s->lane, s->domain->group, d.due_at_ms, LANE_GREYLISTED,
+			    "it greylists by our address alone: what else there is for it waits "
+			    "along");
 	if (evidence->control == VERDICT_CONTROL_UNDECIDED && evidence->control_local) {
 		bool plain = true;
 

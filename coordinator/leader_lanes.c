@@ -420,8 +420,7 @@ void leader_lanes_refresh(struct leader *leader)
 		    lanes_held(&lane->lease, now_ms) && lane->generation == leader->generation;
 
 		dispatch_lane_open(leader->dispatch, lane->number, open);
-		dispatch_lane_begins(leader->dispatch, lane->number,
-				     !lane->draining && leader_lane_budget(leader, lane) > 0);
+		leader_lane_open(leader, lane);
 		held += open;
 	}
 	if (now_ms - leader->lane_lacks_at_ms < LACKS_FRESH_MS)

@@ -106,10 +106,12 @@ enum rc_status leader_pauses(struct leader *leader, struct rc_error *err) RC_MUS
 enum rc_status leader_flags(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;
 /* Recipients that are left of a lane's day; INT64_MAX: no limit. */
 int64_t leader_lane_budget(const struct leader *leader, const struct lease_lane *lane);
-/* They are about to leave it; and they have, in the transaction that marks them as sent. */
-void leader_lane_picked(struct leader *leader, uint32_t number, int64_t recipients);
-enum rc_status leader_lane_sent(struct leader *leader, uint32_t number, int64_t recipients,
-				struct rc_error *err) RC_MUST_CHECK;
+/* They leave it: in the transaction that marks them as sent, and after it. */
+enum rc_status leader_lane_store(struct leader *leader, uint32_t number, int64_t recipients,
+				 struct rc_error *err) RC_MUST_CHECK;
+void leader_lane_sent(struct leader *leader, uint32_t number, int64_t recipients);
+/* What may leave it that has not begun there, for dispatch.h. */
+void leader_lane_open(struct leader *leader, const struct lease_lane *lane);
 /* Whether the wall clock was set: then all that waits by it moves along, so that no retry leaves
  * early and no lease is thought over. */
 enum rc_status leader_clock(struct leader *leader, struct rc_error *err) RC_MUST_CHECK;

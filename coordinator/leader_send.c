@@ -7,7 +7,6 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "coordinator/core/plan.h"
-#include "coordinator/core/standing.h"
 #include "coordinator/core/verdict.h"
 #include "coordinator/leader_parts.h"
 #include "coordinator/store/shards.h"
@@ -94,7 +93,8 @@ static enum rc_status refill_page(struct leader *leader, struct cursor *c, int32
 						      .cost = (uint32_t)db_get_int(r, i, QUEUED_N),
 						      .group = group,
 						      .urgent_at_ms =
-							  db_get_int(r, i, QUEUED_URGENT) };
+							  db_get_int(r, i, QUEUED_URGENT),
+						      .begun = db_get_bool(r, i, QUEUED_BEGUN) };
 		bool taken;
 
 		if (!dispatch_add(leader->dispatch, &shard, &taken)) {
@@ -307,11 +307,10 @@ static bool outgoing_init(struct leader *leader, struct outgoing *out, const str
 		shard->bypass_cache = db_get_bool(r, row, SENT_BYPASS);
 		return true;
 	}
-	/* The rest goes again once these were received. */
-	out->most = dispatch_testing(leader->dispatch, out->lane, db_get_text(r, row, SENT_GROUP),
-				     rc_clock_wall_ms())
-			? STANDING_TEST_RECIPIENTS
-			: PLAN_SHARD_MAX;
+	/* On probation, or at the end of a new lane's day: the rest goes again later. */
+	out->most = dispatch_flying_cost(leader->dispatch, out->id);
+	if (out->most > PLAN_SHARD_MAX)
+		out->most = PLAN_SHARD_MAX;
 	shard->domain = (char *)(uintptr_t)db_get_text(r, row, SENT_DOMAIN);
 	shard->mx_group = (char *)(uintptr_t)db_get_text(r, row, SENT_GROUP);
 	shard->mx_host = (char *)(uintptr_t)db_get_text(r, row, SENT_MX_HOST);
@@ -468,8 +467,8 @@ static enum rc_status send_picked(struct leader *leader, const struct rc_buf *id
 			any_empty = true;
 		}
 	for (size_t i = 0; i < n && status == RC_OK; i++)
-		status = leader_lane_sent(leader, list[i].lane, (int64_t)list[i].shard.n_recipients,
-					  err);
+		status = leader_lane_store(leader, list[i].lane,
+					   (int64_t)list[i].shard.n_recipients, err);
 	if (status == RC_OK && any_empty) {
 		db_array_end(&empty);
 		status = shards_done(leader->db, &empty, err);
@@ -481,6 +480,7 @@ static enum rc_status send_picked(struct leader *leader, const struct rc_buf *id
 	for (size_t i = 0; i < n && status == RC_OK; i++) {
 		struct rc_error why;
 
+		leader_lane_sent(leader, list[i].lane, (int64_t)list[i].shard.n_recipients);
 		if (list[i].shard.n_recipients == 0 && list[i].shard.n_domains == 0) {
 			dispatch_forget(leader->dispatch, list[i].id);
 			continue;
@@ -521,8 +521,6 @@ enum rc_status leader_dispatch(struct leader *leader, size_t *ret_sent, struct r
 				continue;
 			db_array_int(&ids, (int64_t)shard.id);
 			db_array_int(&epochs, (int64_t)leader->lanes[i].lease.epoch);
-			if (*shard.group)
-				leader_lane_picked(leader, shard.lane, shard.cost);
 			picked++;
 			any = true;
 		}

@@ -45,8 +45,9 @@ enum rc_status leader_holds(struct leader *leader, struct rc_error *err)
 			rc_log(RC_LOG_INFO, "lane_on_probation", "lane=%s mx_group=%s",
 			       lane_name(leader, lane), group);
 		dispatch_hold(leader->dispatch, lane, group, db_get_int(r, i, 2));
-		if (db_get_int(r, i, 3) >= LANE_BLOCKED)
-			dispatch_test(leader->dispatch, lane, group, now_ms + TEST_MS);
+		if (db_get_int(r, i, 3) == LANE_BLOCKED || db_get_int(r, i, 3) == LANE_PROBATION)
+			dispatch_test(leader->dispatch, lane, group, now_ms + TEST_MS,
+				      STANDING_TEST_RECIPIENTS);
 	}
 	db_result_free(r);
 	status = lease_pauses(leader->db, &r, err);
@@ -143,19 +144,24 @@ static struct lease_lane *warming(struct leader *leader, uint32_t number)
 	return NULL;
 }
 
-void leader_lane_picked(struct leader *leader, uint32_t number, int64_t recipients)
+void leader_lane_open(struct leader *leader, const struct lease_lane *lane)
 {
-	struct lease_lane *lane = warming(leader, number);
+	dispatch_lane_budget(leader->dispatch, lane->number,
+			     lane->draining ? 0 : leader_lane_budget(leader, lane));
+}
+
+void leader_lane_sent(struct leader *leader, uint32_t number, int64_t recipients)
+{
+	struct lease_lane *lane = recipients > 0 ? warming(leader, number) : NULL;
 
 	if (!lane)
 		return;
 	lane->sent += recipients;
-	if (leader_lane_budget(leader, lane) <= 0)
-		dispatch_lane_begins(leader->dispatch, number, false);
+	leader_lane_open(leader, lane);
 }
 
-enum rc_status leader_lane_sent(struct leader *leader, uint32_t number, int64_t recipients,
-				struct rc_error *err)
+enum rc_status leader_lane_store(struct leader *leader, uint32_t number, int64_t recipients,
+				 struct rc_error *err)
 {
 	const struct lease_lane *lane = recipients > 0 ? warming(leader, number) : NULL;
 

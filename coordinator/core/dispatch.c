@@ -21,6 +21,7 @@ struct hold {
 	uint32_t lane;
 	int64_t until_ms;
 	int64_t test_until_ms; /* until then one shard at a time */
+	uint32_t test_most;    /* recipients of it */
 	uint32_t flying;       /* of the group on the lane */
 };
 
@@ -47,6 +48,7 @@ struct entry {
 	uint32_t lane;
 	uint32_t cost;
 	enum dispatch_class class;
+	bool begun;
 };
 
 /* What waits of one job in one class of one lane. */
@@ -68,7 +70,7 @@ struct tenant {
 
 struct lane {
 	bool open;
-	bool closed_to_new; /* bulk waits */
+	int64_t budget; /* recipients, may be less than none; INT64_MAX: no limit */
 	struct tenant *tenants[DISPATCH_CLASSES];
 	uint64_t class_served[DISPATCH_CLASSES];
 	uint64_t cost, octets; /* in flight */
@@ -325,8 +327,11 @@ struct dispatch *dispatch_new(const struct dispatch_limits *limits)
 {
 	struct dispatch *d = calloc(1, sizeof(*d));
 
-	if (d)
-		d->limits = *limits;
+	if (!d)
+		return NULL;
+	d->limits = *limits;
+	for (size_t i = 0; i < DISPATCH_LANES_MAX; i++)
+		d->lanes[i].budget = INT64_MAX;
 	return d;
 }
 
@@ -423,25 +428,21 @@ void dispatch_hold(struct dispatch *d, uint32_t lane, const char *name, int64_t 
 		hold->until_ms = until_ms;
 }
 
-void dispatch_test(struct dispatch *d, uint32_t lane, const char *name, int64_t until_ms)
+void dispatch_test(struct dispatch *d, uint32_t lane, const char *name, int64_t until_ms,
+		   uint32_t most)
 {
 	struct hold *hold = hold_get(d, lane, name);
 
-	if (hold)
-		hold->test_until_ms = until_ms;
+	if (!hold)
+		return;
+	hold->test_until_ms = until_ms;
+	hold->test_most = most;
 }
 
-bool dispatch_testing(const struct dispatch *d, uint32_t lane, const char *name, int64_t now_ms)
-{
-	const struct hold *hold = *name ? hold_find(group_find(d, name), lane) : NULL;
-
-	return hold && hold->test_until_ms > now_ms;
-}
-
-void dispatch_lane_begins(struct dispatch *d, uint32_t lane, bool begins)
+void dispatch_lane_budget(struct dispatch *d, uint32_t lane, int64_t recipients)
 {
 	if (lane < DISPATCH_LANES_MAX)
-		d->lanes[lane].closed_to_new = !begins;
+		d->lanes[lane].budget = recipients;
 }
 
 void dispatch_hold_expire(struct dispatch *d, int64_t now_ms)
@@ -503,6 +504,7 @@ bool dispatch_add(struct dispatch *d, const struct dispatch_shard *shard, bool *
 	e->class = shard->class;
 	e->cost = shard->cost ? shard->cost : 1;
 	e->urgent_at_ms = shard->urgent_at_ms;
+	e->begun = shard->begun;
 	e->next_id = d->ids[e->id % ID_BUCKETS];
 	d->ids[e->id % ID_BUCKETS] = e;
 	e->queue = q;
@@ -536,12 +538,11 @@ bool dispatch_lane_room(const struct dispatch *d, uint32_t lane)
 static bool may_leave(const struct dispatch *d, const struct entry *e, int64_t now_ms)
 {
 	const struct group *g = e->group;
-
 	const struct hold *hold = hold_find(g, e->lane);
 
 	if (hold && (hold->until_ms > now_ms || (hold->test_until_ms > now_ms && hold->flying)))
 		return false;
-	if (g && e->class == DISPATCH_BULK && d->lanes[e->lane].closed_to_new)
+	if (g && !e->begun && d->lanes[e->lane].budget <= 0)
 		return false;
 	if (!g || d->limits.no_group_caps || g->shards == 0)
 		return true;
@@ -607,6 +608,18 @@ static struct entry *choose(const struct dispatch *d, const struct lane *lane, i
 										       : bulk;
 }
 
+/* How many of it may leave now. */
+static uint32_t may_carry(const struct dispatch *d, const struct entry *e, int64_t now_ms)
+{
+	const struct hold *hold = hold_find(e->group, e->lane);
+	int64_t budget = e->group && !e->begun ? d->lanes[e->lane].budget : INT64_MAX;
+	uint32_t cost = e->cost;
+
+	if (hold && hold->test_until_ms > now_ms && cost > hold->test_most)
+		cost = hold->test_most;
+	return cost > budget ? (uint32_t)budget : cost;
+}
+
 bool dispatch_pick(struct dispatch *d, uint32_t lane_number, int64_t now_ms,
 		   struct dispatch_shard *ret)
 {
@@ -621,6 +634,9 @@ bool dispatch_pick(struct dispatch *d, uint32_t lane_number, int64_t now_ms,
 	if (!e)
 		return false;
 	q = e->queue;
+	e->cost = may_carry(d, e, now_ms);
+	if (e->group && lane->budget != INT64_MAX)
+		lane->budget -= e->cost;
 	q->served += e->cost;
 	q->tenant->served += e->cost;
 	if (e->class != DISPATCH_INTERACTIVE) {
@@ -641,7 +657,8 @@ bool dispatch_pick(struct dispatch *d, uint32_t lane_number, int64_t now_ms,
 					.class = e->class,
 					.cost = e->cost,
 					.group = e->group ? e->group->name : "",
-					.urgent_at_ms = e->urgent_at_ms };
+					.urgent_at_ms = e->urgent_at_ms,
+					.begun = e->begun };
 	return true;
 }
 
@@ -694,6 +711,13 @@ void dispatch_forget_lane(struct dispatch *d, uint32_t lane)
 			if (e->lane == lane)
 				entry_free(d, e);
 		}
+}
+
+uint32_t dispatch_flying_cost(const struct dispatch *d, uint64_t id)
+{
+	const struct entry *e = entry_find(d, id);
+
+	return e && !e->queue ? e->cost : 0;
 }
 
 uint32_t dispatch_in_flight(const struct dispatch *d)

@@ -49,6 +49,8 @@ struct dispatch_shard {
 	uint32_t cost;	      /* recipients, or domains */
 	const char *group;    /* MX group; "": none (resolve shards). Copied */
 	int64_t urgent_at_ms; /* 0: never */
+	bool begun; /* some of it was asked for from there: a lane that takes nothing new goes on
+		       with it */
 };
 
 struct dispatch_limits {
@@ -70,11 +72,13 @@ void dispatch_group_cap(struct dispatch *d, const char *group, uint32_t shards,
 /* Nothing of that group leaves on that lane before `until_ms`: its servers have asked us to slow
  * down. */
 void dispatch_hold(struct dispatch *d, uint32_t lane, const char *group, int64_t until_ms);
-/* On probation there until `until_ms`: one shard at a time. */
-void dispatch_test(struct dispatch *d, uint32_t lane, const char *group, int64_t until_ms);
-bool dispatch_testing(const struct dispatch *d, uint32_t lane, const char *group, int64_t now_ms);
-/* Whether bulk that was never sent may leave on a lane; what has begun there may. */
-void dispatch_lane_begins(struct dispatch *d, uint32_t lane, bool begins);
+/* On probation there until `until_ms`: one shard at a time, of at most `most` recipients. */
+void dispatch_test(struct dispatch *d, uint32_t lane, const char *group, int64_t until_ms,
+		   uint32_t most);
+/* How many recipients may leave a lane as long as nothing else is said: what leaves is taken off,
+ * and what has not begun there waits when nothing is left, or leaves in part. INT64_MAX, as at
+ * first: no limit. Look-ups cost none. */
+void dispatch_lane_budget(struct dispatch *d, uint32_t lane, int64_t recipients);
 /* Forgets holds and tests that are over. */
 void dispatch_hold_expire(struct dispatch *d, int64_t now_ms);
 
@@ -88,8 +92,8 @@ uint32_t dispatch_queued(const struct dispatch *d, uint32_t lane, int64_t job,
 bool dispatch_crowded(const struct dispatch *d, uint32_t lane, int64_t job,
 		      enum dispatch_class class, const char *group);
 
-/* The next to leave on `lane`, now in flight; false: nothing may. *ret_group lives until the
- * group's last shard is gone. */
+/* The next to leave on `lane`, now in flight; false: nothing may. ret->cost: how many of it may
+ * leave now. ret->group lives until the group's last shard is gone. */
 bool dispatch_pick(struct dispatch *d, uint32_t lane, int64_t now_ms, struct dispatch_shard *ret);
 /* It is done, with everything reported. Unknown ids are ignored. */
 void dispatch_done(struct dispatch *d, uint64_t id, int64_t now_ms);
@@ -100,6 +104,8 @@ void dispatch_forget_job(struct dispatch *d, int64_t job);
 void dispatch_forget_lane(struct dispatch *d, uint32_t lane); /* waiting and in flight */
 
 uint32_t dispatch_in_flight(const struct dispatch *d);
+/* How many of a shard in flight could leave; 0: it is not in flight. */
+uint32_t dispatch_flying_cost(const struct dispatch *d, uint64_t id);
 /* Ids in flight, at most `max`. Returns how many. */
 size_t dispatch_in_flight_ids(const struct dispatch *d, uint64_t *ret_ids, size_t max);
 uint32_t dispatch_lane_in_flight(const struct dispatch *d, uint32_t lane);

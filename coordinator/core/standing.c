@@ -3,9 +3,20 @@
 
 const char *lane_health_name(enum lane_health health)
 {
-	static const char *const names[] = { "ok", "slow", "blocked", "probation" };
+	static const char *const names[] = { "ok", "slow", "blocked", "probation", "greylisted" };
 
-	return names[health >= LANE_OK && health <= LANE_PROBATION ? health : LANE_OK];
+	return names[health >= LANE_OK && health < LANE_HEALTHS ? health : LANE_OK];
+}
+
+bool lane_health_worse(enum lane_health a, enum lane_health b)
+{
+	static const int weights[LANE_HEALTHS] = { [LANE_OK] = 0,
+						   [LANE_GREYLISTED] = 1,
+						   [LANE_SLOW] = 2,
+						   [LANE_PROBATION] = 3,
+						   [LANE_BLOCKED] = 4 };
+
+	return weights[a] > weights[b];
 }
 
 const char *lane_state_name(enum lane_state state)

@@ -10,12 +10,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How an MX group receives a lane; lane_hold.health. */
+/* How an MX group receives a lane; lane_hold.health, so never renumbered. */
 enum lane_health {
 	LANE_OK = 0,
-	LANE_SLOW = 1,	   /* throttled: nothing leaves until then, on the same lane */
-	LANE_BLOCKED = 2,  /* they refuse our address: nothing leaves until then */
-	LANE_PROBATION = 3 /* after a block: a few recipients first */
+	LANE_SLOW = 1,	    /* throttled: nothing leaves until then, on the same lane */
+	LANE_BLOCKED = 2,   /* they refuse our address: nothing leaves until then */
+	LANE_PROBATION = 3, /* after a block: a few recipients first */
+	LANE_GREYLISTED =
+	    4, /* it knows us by the address alone: all wait along until then. No fault */
+	LANE_HEALTHS
 };
 
 enum lane_state {
@@ -34,8 +37,10 @@ enum {
 	STANDING_PAUSE_WITHIN_S = 3600
 };
 
-const char *lane_health_name(enum lane_health health); /* "ok", "slow", "blocked", "probation" */
-const char *lane_state_name(enum lane_state state);    /* "active", "warming_up" ... */
+const char *lane_health_name(enum lane_health health); /* "ok", "slow", "blocked" ... */
+/* Whether `a` says worse of a lane than `b`. */
+bool lane_health_worse(enum lane_health a, enum lane_health b);
+const char *lane_state_name(enum lane_state state); /* "active", "warming_up" ... */
 
 /* How long the strike-th block in a row holds, from 1. */
 int64_t standing_block_s(unsigned strike);

@@ -51,12 +51,9 @@ static const char *str(const json_t *object, const char *name)
 	return value ? value : "";
 }
 
-/* The worst of its MX groups, with its reason. */
+/* The worst of its MX groups, with its reason. Greylisting is one, and no fault. */
 static enum lane_health worst(const json_t *providers, char ret_reason[REASON_MAX])
 {
-	static const int weights[] = {
-		[LANE_OK] = 0, [LANE_SLOW] = 1, [LANE_PROBATION] = 2, [LANE_BLOCKED] = 3
-	};
 	enum lane_health health = LANE_OK;
 	size_t i;
 	json_t *p;
@@ -64,16 +61,16 @@ static enum lane_health worst(const json_t *providers, char ret_reason[REASON_MA
 	ret_reason[0] = '\0';
 	json_array_foreach(providers, i, p)
 	{
-		for (int h = LANE_SLOW; h <= LANE_PROBATION; h++) {
+		for (int h = LANE_SLOW; h < LANE_HEALTHS; h++) {
 			if (strcmp(lane_health_name((enum lane_health)h), str(p, "health")) != 0 ||
-			    weights[h] <= weights[health])
+			    !lane_health_worse((enum lane_health)h, health))
 				continue;
 			health = (enum lane_health)h;
 			snprintf(ret_reason, REASON_MAX, "%s at %.200s: %.400s", str(p, "health"),
 				 str(p, "mx_group"), str(p, "reason"));
 		}
 	}
-	return health;
+	return health == LANE_GREYLISTED ? LANE_OK : health;
 }
 
 /* The offer of its holder, else the newest. */
@@ -221,7 +218,7 @@ static void reply_lane(struct request *r)
 	}
 	lane = json_incref(json_array_get(list, 0));
 	json_decref(list);
-	if (lanes_moves(r->db, r->id, &result, &err) != RC_OK) {
+	if (lanes_moves(r->db, r->id, r->key.tenant, r->key.client, &result, &err) != RC_OK) {
 		json_decref(lane);
 		reply_error(r, &err);
 		return;

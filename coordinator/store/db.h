@@ -108,6 +108,9 @@ const uint8_t *db_get_bytes(const struct db_result *result, int row, int column,
 /* Milliseconds since 1970 from a column selected as (extract(epoch FROM x) * 1000)::bigint; use
  * DB_MS("x") in the SQL. */
 #define DB_MS(column) "(extract(epoch FROM " column ") * 1000)::bigint"
+/* The same moment as text, as the API gives times: for JSON that PostgreSQL puts together. */
+#define DB_RFC3339(column)                                                                         \
+	"to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
 
 /*
  * COPY. `sql` is the whole statement, "COPY t (a, b) FROM STDIN". Between start and end no other

@@ -57,8 +57,6 @@ enum rc_status lanes_forget_offers(struct db *db, struct rc_error *err)
 			     DB_NONE, NULL, err);
 }
 
-#define WHEN(column) "to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
-
 enum rc_status lanes_read(struct db *db, const char *name, struct db_result **ret_result,
 			  struct rc_error *err)
 {
@@ -73,11 +71,11 @@ enum rc_status lanes_read(struct db *db, const char *name, struct db_result **re
 				 " floor(extract(epoch FROM now() - l.first_seen) / 86400)::int),"
 				 " (SELECT coalesce(jsonb_agg(jsonb_build_object('worker', "
 				 "o.worker, "
-				 "'refused', o.refused, 'since', " WHEN(
+				 "'refused', o.refused, 'since', " DB_RFC3339(
 				     "o.since") ","
 						" 'fresh', o.seen_at > now() - interval '3 "
 						"minutes', 'fitness', "
-						"o.fitness, 'checked_at', " WHEN(
+						"o.fitness, 'checked_at', " DB_RFC3339(
 						    "o.checked_at") ","
 								    " 'findings', o.findings) "
 								    "ORDER BY o.seen_at DESC), "
@@ -89,20 +87,22 @@ enum rc_status lanes_read(struct db *db, const char *name, struct db_result **re
 								    "build_object('mx_group', "
 								    "h.mx_group, 'health',"
 								    " (ARRAY['slow', 'blocked', "
-								    "'probation'])[CASE WHEN "
+								    "'probation', "
+								    "'greylisted'])[CASE WHEN "
 								    "h.health = 2 "
 								    "AND h.until <= now() THEN 3 "
 								    "ELSE h.health END],"
-								    " 'since', " WHEN(
+								    " 'since', " DB_RFC3339(
 									"h.since") ", 'until', "
 										   "CASE WHEN "
 										   "h.until > "
 										   "now() "
-										   "THEN " WHEN(
+										   "THEN"
+										   " " DB_RFC3339(
 										       "h.until") " END,"
 												  " 'reason', h.why, 'strikes', h.strikes) ORDER BY h.health DESC, "
 												  "h.mx_group), '[]') FROM (SELECT * FROM lane_hold WHERE lane = "
-												  "l.number AND (until > now() OR health > 1) LIMIT 200) h)"
+												  "l.number AND (until > now() OR health IN (2, 3)) LIMIT 200) h)"
 												  " FROM (SELECT name FROM lane UNION SELECT name FROM lane_offer) "
 												  "n LEFT JOIN lane l ON l.name = n.name"
 												  " LEFT JOIN lane_lease g ON g.lane = l.number WHERE $1::text IS "
@@ -113,33 +113,36 @@ enum rc_status lanes_read(struct db *db, const char *name, struct db_result **re
 
 enum rc_status lanes_pauses(struct db *db, struct db_result **ret_result, struct rc_error *err)
 {
-	return db_query_kept(
-	    db,
-	    "SELECT coalesce(jsonb_agg(jsonb_build_object('mx_group', mx_group, 'since', " WHEN(
-		"since") ", 'until', " WHEN("until") ", 'lanes', lanes, 'reason', why) ORDER BY "
-						     "mx_group), '[]') FROM mx_group_pause WHERE "
-						     "until > now()",
-	    DB_NONE, ret_result, err);
+	return db_query_kept(db,
+			     "SELECT coalesce(jsonb_agg(jsonb_build_object('mx_group', mx_group, "
+			     "'since', " DB_RFC3339("since") ", 'until', " DB_RFC3339(
+				 "until") ", 'lanes', lanes, 'reason', why) ORDER BY "
+					  "mx_group), '[]') FROM mx_group_pause WHERE "
+					  "until > now()",
+			     DB_NONE, ret_result, err);
 }
 
-enum rc_status lanes_moves(struct db *db, const char *name, struct db_result **ret_result,
-			   struct rc_error *err)
+enum rc_status lanes_moves(struct db *db, const char *name, int tenant, const char *client,
+			   struct db_result **ret_result, struct rc_error *err)
 {
 	return db_query_kept(
 	    db,
-	    "SELECT coalesce(jsonb_agg(jsonb_build_object('at', " WHEN(
-		"m.at") ", 'job', m.public_id, 'domain', m.domain, 'mx_group', m.mx_group, 'from', "
+	    "SELECT coalesce(jsonb_agg(jsonb_build_object('at', " DB_RFC3339(
+		"m.at") ", 'job', m.public_id, 'domain', m.domain, 'mx_group', CASE WHEN "
+			"m.public_id IS NOT NULL THEN m.mx_group END, 'from', "
 			"f.name, 'to', t.name,"
 			" 'count', m.n, 'greylist_clock_restarted', m.restarted, 'reason', m.why) "
 			"ORDER BY m.id DESC), '[]')"
-			" FROM (SELECT v.*, j.public_id, d.domain FROM lane_move v JOIN job j ON "
-			"j.id = v.job LEFT JOIN job_domain d ON d.job = v.job AND d.domain_no = "
+			" FROM (SELECT v.*, j.public_id, d.domain FROM lane_move v LEFT JOIN job j "
+			"ON j.id = v.job AND j.tenant = $2 AND ($3::text IS NULL OR j.client = $3)"
+			" LEFT JOIN job_domain d ON d.job = j.id AND d.domain_no = "
 			"v.domain_no"
 			" WHERE (SELECT number FROM lane WHERE name = $1) IN (v.from_lane, "
 			"v.to_lane) ORDER BY v.id DESC LIMIT 100) m"
 			" JOIN lane f ON f.number = m.from_lane JOIN lane t ON t.number = "
 			"m.to_lane",
-	    DB_PARAMS(db_text(name)), ret_result, err);
+	    DB_PARAMS(db_text(name), db_int(tenant), db_text(client && *client ? client : NULL)),
+	    ret_result, err);
 }
 
 enum rc_status lanes_drain(struct db *db, const char *name, bool draining, bool *ret_found,

@@ -57,9 +57,10 @@ enum rc_status lanes_read(struct db *db, const char *name, struct db_result **re
 /* One row of JSON: mx_group, since, until, lanes, reason. */
 enum rc_status lanes_pauses(struct db *db, struct db_result **ret_result,
 			    struct rc_error *err) RC_MUST_CHECK;
-/* One row of JSON: the last moves to and from a lane. */
-enum rc_status lanes_moves(struct db *db, const char *name, struct db_result **ret_result,
-			   struct rc_error *err) RC_MUST_CHECK;
+/* One row of JSON: the last moves to and from a lane. Of jobs that are not the tenant's (or not of
+ * its `client`, unless NULL or "") job, domain and MX group are null. */
+enum rc_status lanes_moves(struct db *db, const char *name, int tenant, const char *client,
+			   struct db_result **ret_result, struct rc_error *err) RC_MUST_CHECK;
 enum rc_status lanes_drain(struct db *db, const char *name, bool draining, bool *ret_found,
 			   struct rc_error *err) RC_MUST_CHECK;
 /* Offers that nobody has made for an hour. */

@@ -142,14 +142,14 @@ enum rc_status lease_holds(struct db *db, struct db_result **ret_result, struct 
 	    db,
 	    /* A block that is over leaves the lane on probation; who is not heard of for a week is
 	     * well. */
-	    "WITH gone AS (DELETE FROM lane_hold WHERE health = 1 AND until <= now()"
+	    "WITH gone AS (DELETE FROM lane_hold WHERE health IN (1, 4) AND until <= now()"
 	    " OR health = 3 AND until <= now() - interval '7 days'),"
 	    " ended AS (UPDATE lane_hold SET health = 3 WHERE health = 2 AND until <= now() "
 	    "RETURNING lane, mx_group)"
 	    " SELECT h.lane, h.mx_group, " DB_MS(
 		"h.until") ", h.health, e.lane IS NOT NULL FROM lane_hold h LEFT JOIN ended e ON "
 			   "e.lane = h.lane AND e.mx_group = h.mx_group"
-			   " WHERE h.until > now() OR h.health >= 2",
+			   " WHERE h.until > now() OR h.health IN (2, 3)",
 	    DB_NONE, ret_result, err);
 }
 
@@ -166,7 +166,8 @@ enum rc_status lease_pause(struct db *db, int64_t time_scale, struct db_result *
 	    db,
 	    "SELECT h.mx_group, count(*), (SELECT count(*) FROM lane_lease WHERE expires_at > "
 	    "now() - interval '1 day'),"
-	    " max(h.why) FROM lane_hold h WHERE h.health >= 2 AND h.since > now() - $1 * interval "
+	    " max(h.why) FROM lane_hold h WHERE h.health IN (2, 3) AND h.since > now() - $1 * "
+	    "interval "
 	    "'1 second' / $2"
 	    " AND NOT EXISTS (SELECT FROM mx_group_pause p WHERE p.mx_group = h.mx_group AND "
 	    "p.until > now())"

@@ -374,7 +374,7 @@ static enum rc_status load_row(struct db *db, const struct results_job *job, int
 	enum rc_status status = query_set(
 	    db, job,
 	    "SELECT r.uid, i.local, coalesce(m.domain, ''), m.resolution, x.uid, " RESULT_COLUMNS
-	    ", f.uid, " DEFERRED_COLUMNS ", x.evidence_uid, s.job"
+	    ", f.uid, " DEFERRED_COLUMNS ", x.evidence_uid, s.job, i.domain_no"
 	    " FROM row_uid# r JOIN item# i ON i.job = r.job AND i.uid = r.uid "
 	    "LEFT JOIN job_domain m ON m.job = i.job AND m.domain_no = i.domain_no "
 	    "LEFT JOIN result# x ON x.job = r.job AND x.uid = r.uid "
@@ -387,7 +387,8 @@ static enum rc_status load_row(struct db *db, const struct results_job *job, int
 		AT_RESULT = 5,
 		AT_WAITING = AT_RESULT + RESULT_COLUMN_COUNT,
 		AT_DEFERRED = AT_WAITING + 1,
-		AT_EVIDENCE = AT_DEFERRED + DEFERRED_COLUMN_COUNT
+		AT_EVIDENCE = AT_DEFERRED + DEFERRED_COLUMN_COUNT,
+		AT_DOMAIN = AT_EVIDENCE + 2
 	};
 
 	if (status != RC_OK)
@@ -402,6 +403,7 @@ static enum rc_status load_row(struct db *db, const struct results_job *job, int
 	d->local = db_get_text(result, 0, 1);
 	d->domain = db_get_text(result, 0, 2);
 	d->resolution = db_get_bytes(result, 0, 3, &d->resolution_len);
+	d->domain_no = db_get_int(result, 0, AT_DOMAIN);
 	d->row.final = job->state == JOB_CANCELLED;
 	d->row.reason = open_reason(job);
 	if (!db_is_null(result, 0, 4)) {
@@ -412,6 +414,30 @@ static enum rc_status load_row(struct db *db, const struct results_job *job, int
 			d->next_attempt_ms =
 			    db_get_int(result, 0, AT_DEFERRED + DEFERRED_COLUMN_COUNT - 1);
 	}
+	return RC_OK;
+}
+
+/* To other lanes, while it waited. */
+static enum rc_status load_moves(struct db *db, const struct results_job *job,
+				 struct results_detail *d, struct rc_error *err)
+{
+	struct db_result *result = NULL;
+	enum rc_status status = db_query_kept(
+	    db,
+	    "SELECT coalesce(jsonb_agg(jsonb_build_object('at', " DB_RFC3339(
+		"v.at") ", 'from', a.name, 'to', b.name, 'reason', v.why, "
+			"'greylist_clock_restarted', v.restarted) ORDER BY v.id), '[]')"
+			" FROM (SELECT * FROM lane_move WHERE job = $1 AND domain_no = $2 AND uids "
+			"@> $3::bigint ORDER BY id DESC LIMIT 50) v"
+			" JOIN lane a ON a.number = v.from_lane JOIN lane b ON b.number = "
+			"v.to_lane",
+	    DB_PARAMS(db_int(job->id), db_int(d->domain_no), db_int(d->uid)), &result, err);
+
+	if (status != RC_OK)
+		return status;
+	d->memory[2] = result;
+	d->moves = db_get_text(result, 0, 0);
+	d->moves_len = db_get_len(result, 0, 0);
 	return RC_OK;
 }
 
@@ -462,6 +488,8 @@ enum rc_status results_detail_load(struct db *db, const struct results_job *job,
 		status = load_row(db, job, n, &d, err);
 	if (status == RC_OK && d.uid)
 		status = load_parts(db, &d, err);
+	if (status == RC_OK && d.uid)
+		status = load_moves(db, job, &d, err);
 	if (status != RC_OK) {
 		results_detail_done(&d);
 		return status;
@@ -474,6 +502,7 @@ void results_detail_done(struct results_detail *d)
 {
 	db_result_free(d->memory[0]);
 	db_result_free(d->memory[1]);
+	db_result_free(d->memory[2]);
 	free(d->part);
 	memset(d, 0, sizeof(*d));
 }

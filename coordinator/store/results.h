@@ -70,7 +70,8 @@ struct results_part {
 };
 
 struct results_detail {
-	int64_t uid;		   /* 0: a blank row, or not planned yet */
+	int64_t uid; /* 0: a blank row, or not planned yet */
+	int64_t domain_no;
 	const char *local;	   /* of a bad row the whole cell; "" for a blank one */
 	const char *domain;	   /* "" of a bad row */
 	const uint8_t *resolution; /* the Resolution message, or NULL */
@@ -79,7 +80,10 @@ struct results_detail {
 	bool reused; /* its verdict is an earlier job's, and so is its evidence */
 	int64_t evidence_job, evidence_uid; /* whose reports speak of it */
 	int64_t next_attempt_ms;	    /* 0: none */
-	struct results_part *part;	    /* by shard, attempt, part */
+	const char *moves; /* JSON, oldest first: at, from, to, reason, greylist_clock_restarted;
+			      NULL: not looked for */
+	size_t moves_len;
+	struct results_part *part; /* by shard, attempt, part */
 	size_t parts;
 	void *memory[4]; /* private */
 };

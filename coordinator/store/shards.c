@@ -8,6 +8,9 @@
 
 enum { TODO_PER_JOB = 500 };
 
+/* A server was asked for some of a shard, from its lane. */
+#define BEGUN "(attempt > 0 OR coalesce(1 < ANY(attempts), false))"
+
 enum rc_status shards_queues(struct db *db, struct db_result **ret_result, struct rc_error *err)
 {
 	return db_query_kept(db,
@@ -29,8 +32,9 @@ enum rc_status shards_page(struct db *db, uint32_t lane, int64_t job, int class,
 	return db_query_kept(
 	    db,
 	    "SELECT s.id, s.n, s.mx_group, coalesce(" DB_MS(
-		"s.urgent_at") ", 0), d.provider FROM (SELECT id, n, mx_group,"
-			       " urgent_at, job, domain_no FROM shard WHERE state = 0 AND lane = "
+		"s.urgent_at") ", 0), d.provider, s.begun FROM (SELECT id, n, mx_group,"
+			       " urgent_at, job, domain_no, " BEGUN
+			       " AS begun FROM shard WHERE state = 0 AND lane = "
 			       "$1 AND job = $2 AND class = $3"
 			       " AND (mx_group, id) > ($4, $5) ORDER BY mx_group, id LIMIT $6) s"
 			       " LEFT JOIN job_domain d ON d.job = s.job AND d.domain_no = "
@@ -181,9 +185,15 @@ enum rc_status shards_unsend(struct db *db, const struct rc_buf *ids, struct rc_
 	" ($2::int[])[1 + abs(hashtext(" group ")::bigint) % cardinality($2::int[])])"
 #define NOTE_MOVES(restarted)                                                                      \
 	" noted AS (INSERT INTO lane_move (job, domain_no, mx_group, from_lane, to_lane, n, "      \
-	"restarted, why)"                                                                          \
+	"restarted, why, uids)"                                                                    \
 	" SELECT job, domain_no, coalesce(mx_group, ''), $1, lane, sum(n), " restarted             \
-	", $3 FROM moved GROUP BY job, domain_no, mx_group, lane) SELECT count(*) FROM moved"
+	", $3, range_agg(who) FROM moved GROUP BY job, domain_no, mx_group, lane)"                 \
+	" SELECT count(*) FROM moved"
+/* Which rows a shard has. */
+#define ROWS                                                                                       \
+	"CASE WHEN uids IS NOT NULL"                                                               \
+	" THEN (SELECT range_agg(int8range(x, x, '[]')) FROM unnest(uids) x)"                      \
+	" ELSE int8multirange(int8range(first_uid, first_uid + n, '[)')) END"
 
 static enum rc_status moved(struct db *db, const char *sql, uint32_t from, const struct rc_buf *to,
 			    const char *why, int64_t *count, struct rc_error *err)
@@ -206,37 +216,42 @@ enum rc_status shards_move(struct db *db, uint32_t from, const struct rc_buf *to
 	enum rc_status status;
 
 	*ret_moved = *ret_restarted = 0;
-	/* What no server has seen from there. */
-	status = moved(
-	    db,
-	    "WITH moved AS (UPDATE shard s SET lane = " MOVED_TO(
-		"s.mx_group") " WHERE lane = $1 AND state = 0 AND attempt = 0 AND (kind = 2 OR "
-			      "uids IS NULL OR "
-			      "class = 2)"
-			      " RETURNING job, domain_no, mx_group, lane, n)," NOTE_MOVES("false"),
-	    from, to, why, ret_moved, err);
+	/* What no server has seen from there; look-ups are nobody's. */
+	status =
+	    moved(db,
+		  "WITH moved AS (UPDATE shard s SET lane = " MOVED_TO(
+		      "s.mx_group") " WHERE lane = $1 AND state = 0 AND (kind = 2 OR NOT " BEGUN ")"
+				    " RETURNING job, domain_no, mx_group, lane, n, " ROWS
+				    " AS who)," NOTE_MOVES("false"),
+		  from, to, why, ret_moved, err);
 	if (status != RC_OK || !all)
 		return status;
-	/* Another identity: to a greylister it is a stranger, so the schedule begins again. */
+	/* Another identity: to a greylister it is a stranger, so the schedule begins again. What
+	 * waits in a shard is told of with it. */
 	status = moved(
 	    db,
 	    "WITH moved AS (UPDATE shard s SET lane = " MOVED_TO(
-		"s.mx_group") ", mx_host = NULL, mx_address = NULL WHERE lane = $1 AND state IN "
-			      "(0, 1)"
-			      " RETURNING job, domain_no, mx_group, lane, n)," NOTE_MOVES("true"),
+		"s.mx_group") ", mx_host = NULL, mx_address = NULL, attempts = CASE WHEN attempts "
+			      "IS NOT NULL THEN array_fill(1::smallint, ARRAY[n]) END"
+			      " WHERE lane = $1 AND state IN (0, 1)"
+			      " RETURNING id, job, domain_no, mx_group, lane, n, " ROWS
+			      " AS who), again AS (UPDATE deferred d SET lane = m.lane, mx_host = "
+			      "NULL, mx_address = NULL, attempt = 0, first_at = now()"
+			      " FROM moved m WHERE d.job = m.job AND d.domain_no = m.domain_no AND "
+			      "d.shard = m.id)," NOTE_MOVES("true"),
 	    from, to, why, ret_restarted, err);
 	if (status == RC_OK)
-		status = moved(db,
-			       "WITH moved AS (UPDATE deferred d SET lane = " MOVED_TO(
-				   "j.mx_group") ", mx_host = NULL, mx_address = NULL, attempt = "
-						 "CASE WHEN d.shard IS NULL THEN 0 "
-						 "ELSE d.attempt END, first_at = now()"
-						 " FROM job_domain j WHERE d.lane = $1 AND j.job = "
-						 "d.job AND j.domain_no = "
-						 "d.domain_no"
-						 " RETURNING d.job, d.domain_no, j.mx_group, "
-						 "d.lane, 1 AS n)," NOTE_MOVES("true"),
-			       from, to, why, ret_restarted, err);
+		status = moved(
+		    db,
+		    "WITH moved AS (UPDATE deferred d SET lane = " MOVED_TO(
+			"j.mx_group") ", mx_host = NULL, mx_address = NULL, attempt = 0, first_at "
+				      "= now()"
+				      " FROM job_domain j WHERE d.lane = $1 AND d.shard IS NULL "
+				      "AND j.job = d.job AND j.domain_no = d.domain_no"
+				      " RETURNING d.job, d.domain_no, j.mx_group, d.lane, 1 AS n, "
+				      "int8multirange(int8range(d.uid, d.uid, '[]')) AS "
+				      "who)," NOTE_MOVES("true"),
+		    from, to, why, ret_restarted, err);
 	return status;
 }
 

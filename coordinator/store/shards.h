@@ -26,7 +26,7 @@ enum rc_status shards_queues(struct db *db, struct db_result **ret_result,
 			     struct rc_error *err) RC_MUST_CHECK;
 
 /* One queue's next page, in order of MX group and id, behind (`group`, `id`). */
-enum { QUEUED_ID, QUEUED_N, QUEUED_GROUP, QUEUED_URGENT, QUEUED_PROVIDER };
+enum { QUEUED_ID, QUEUED_N, QUEUED_GROUP, QUEUED_URGENT, QUEUED_PROVIDER, QUEUED_BEGUN };
 enum rc_status shards_page(struct db *db, uint32_t lane, int64_t job, int class, const char *group,
 			   uint64_t id, int limit, struct db_result **ret_result,
 			   struct rc_error *err) RC_MUST_CHECK;
@@ -89,8 +89,9 @@ enum rc_status shards_requeue_all(struct db *db, int64_t *ret_count,
 enum rc_status shards_unsend(struct db *db, const struct rc_buf *ids,
 			     struct rc_error *err) RC_MUST_CHECK;
 
-/* What waits for lane `from` and has never been sent goes to lane `to`; with `all` (its identity is
- * gone for good) everything does, and starts anew. */
+/* What waits for lane `from` and has never been sent goes to one of the lanes `to` (array literal);
+ * with `all` (its identity is gone for good) everything does, and starts anew. Table lane_move
+ * keeps each row's move. */
 enum rc_status shards_move(struct db *db, uint32_t from, const struct rc_buf *to, bool all,
 			   const char *why, int64_t *ret_moved, int64_t *ret_restarted,
 			   struct rc_error *err) RC_MUST_CHECK;

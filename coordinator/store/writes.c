@@ -368,22 +368,26 @@ static const char reports_sql[] = "INSERT INTO report (shard, attempt, part, bod
 				  " ON CONFLICT DO NOTHING";
 
 /* A block that has ended and comes again holds twice as long; what slows a lane down takes no block
- * away. */
+ * away, and who waits along with a greylister slows nobody down. Only 1, 2 and 4 of enum
+ * lane_health are written here. */
 static const char holds_sql[] =
     "INSERT INTO lane_hold AS h (lane, mx_group, until, health, strikes, why)"
-    " SELECT lane, mx_group, max(until), max(health), (max(health) = 2)::int,"
-    " (array_agg(why ORDER BY health DESC))[1]"
+    " SELECT lane, mx_group, max(until), CASE WHEN bool_or(health = 2) THEN 2 WHEN bool_or(health "
+    "= 1) THEN 1 ELSE 4 END, bool_or(health = 2)::int,"
+    " (array_agg(why ORDER BY health = 2 DESC, health))[1]"
     " FROM unnest($1::int[], $2::text[], $3::timestamptz[], $4::smallint[], $5::text[])"
     " AS u(lane, mx_group, until, health, why) GROUP BY 1, 2 ORDER BY 1, 2"
     " ON CONFLICT (lane, mx_group) DO UPDATE SET"
-    " until = CASE WHEN excluded.health < 2 OR h.health = 2 AND h.until > now()"
+    " until = CASE WHEN excluded.health <> 2 OR h.health = 2 AND h.until > now()"
     " THEN greatest(h.until, excluded.until)"
     " ELSE now() + (excluded.until - now()) * least(power(2, h.strikes), 12) END,"
     " strikes = h.strikes + (excluded.health = 2 AND NOT (h.health = 2 AND h.until > now()))::int,"
-    " since = CASE WHEN excluded.health = 2 AND NOT (h.health = 2 AND h.until > now()) THEN now() "
-    "ELSE h.since END,"
-    " why = CASE WHEN excluded.health >= least(h.health, 2) THEN excluded.why ELSE h.why END,"
-    " health = CASE WHEN excluded.health = 2 THEN 2 ELSE h.health END";
+    " since = CASE WHEN excluded.health = 2 AND NOT (h.health = 2 AND h.until > now())"
+    " OR h.health IN (1, 4) AND h.until <= now() THEN now() ELSE h.since END,"
+    " why = CASE WHEN excluded.health = 2 OR h.health IN (1, 4) AND (h.health = 4 OR "
+    "excluded.health = 1 OR h.until <= now()) THEN excluded.why ELSE h.why END,"
+    " health = CASE WHEN excluded.health = 2 THEN 2 WHEN h.health IN (2, 3) THEN h.health"
+    " WHEN h.health = 4 OR h.until <= now() THEN excluded.health ELSE h.health END";
 
 static const char domains_sql[] =
     "UPDATE job_domain d SET state = u.state, attempts = u.attempts, first_at = "

@@ -1,10 +1,13 @@
 """Between the attempts: workers and coordinators that die, and clocks that are set; seen from the greylisting servers' side."""
+import http.server
+import json
 import os
+import threading
 
 import pytest
 
 from support.clock import Clock
-from support.fleet import Fleet, compare, lanes
+from support.fleet import Fleet, compare, lanes, rows
 from support.process import wait_until
 from support.world import World
 
@@ -47,6 +50,12 @@ def greylisted(work, stopping):
 def due_times(cursor):
     cursor.execute("SELECT uid, due_at, first_at, lane FROM deferred ORDER BY uid")
     return cursor.fetchall()
+
+
+def silent_for(fleet, hours):
+    """As if nobody had offered lane-1 for so long: its age is read by whoever begins to lead."""
+    fleet.database().cursor().execute("UPDATE lane SET last_seen = now() - %s * interval '1 hour' WHERE name = 'lane-1'", (hours,))
+    fleet.kill("coordinator")
 
 
 def check_end(work, world, client):
@@ -105,3 +114,81 @@ def test_the_clock_is_set_by_an_hour(hour, greylisted, work):
     check_end(work, world, client)
     cursor.execute("SELECT lane, worker, epoch FROM lane_lease ORDER BY lane")
     assert cursor.fetchall() == leases
+
+
+def shown_by_check(fleet, row):
+    """What `rollcall check` makes of a row that the server has sent."""
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            body = json.dumps(row).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        return fleet.cli("check", "--url", f"http://127.0.0.1:{server.server_port}", row["email"], check=True).stdout
+
+
+def test_a_lane_that_is_gone_is_waited_for_24_hours(greylisted, work):
+    """Then what a greylister knows from it starts anew elsewhere, and each row and the lane say so."""
+    world, fleet, client, cursor = greylisted()
+    fleet.stop()
+    fleet.env["ROLLCALL_LANES"] = lanes(2).split()[1]
+    fleet.start()
+    cursor = fleet.database().cursor()
+    cursor.execute("SELECT d.job, d.uid FROM deferred d JOIN lane l ON l.number = d.lane WHERE l.name = 'lane-1'")
+    waiting = set(cursor.fetchall())
+    assert 0 < len(waiting) < 108
+    # of what was never sent one piece, to see that it was looked at: it goes at once
+    cursor.execute("INSERT INTO shard (job, kind, class, lane, domain_no, mx_group, first_uid, n) SELECT d.job, 1, 2, d.lane, d.domain_no, "
+                   "j.mx_group, d.uid, 1 FROM deferred d JOIN lane l ON l.number = d.lane AND l.name = 'lane-1' JOIN job_domain j ON j.job = "
+                   "d.job AND j.domain_no = d.domain_no ORDER BY d.job, d.uid LIMIT 1 RETURNING id")
+    [piece] = cursor.fetchone()
+    silent_for(fleet, 23)
+
+    def moved_on():
+        cursor.execute("SELECT l.name FROM shard s JOIN lane l ON l.number = s.lane WHERE s.id = %s", (piece,))
+        return cursor.fetchone() == ("lane-2",)
+    wait_until("the unsent piece to move", moved_on, 60, 0.1)
+    cursor.execute("SELECT d.job, d.uid FROM deferred d JOIN lane l ON l.number = d.lane WHERE l.name = 'lane-1' AND attempt = 1")
+    assert set(cursor.fetchall()) == waiting
+    wait_until("nobody to hold the lane", lambda: fleet.get("/v1/lanes/lane-1")[1]["state"] == "dead", 60, 0.2)
+
+    silent_for(fleet, 25)
+    wait_until("the job to end", lambda: not client.alive(), 180, 0.2)
+    # lane-2 was a stranger to them, and came neither too early nor too late
+    stats = world.stats()
+    assert stats["greylist_early"] == 0 and stats["foreign_retries"] > 0
+    compare(world.truth, f"{work}/results.csv")
+    found = rows(f"{work}/results.csv")
+    assert len(found) == 108 and {r["rollcall_lane"] for r in found} == {"lane-2"}
+
+    [job] = fleet.get("/v1/jobs")[1]["jobs"]
+    moved_rows = []
+    for n in range(1, 109):
+        row = fleet.get(f"/v1/jobs/{job['id']}/rows/{n}")[1]
+        attempts = [a["lane"] for a in row["attempts"]]
+        if row["moves"]:
+            moved_rows.append(row)
+            *piece, move = row["moves"]
+            assert len(piece) <= 1 and all(not m["greylist_clock_restarted"] for m in piece), row["moves"]
+            assert (move["from"], move["to"], move["reason"], move["greylist_clock_restarted"]) == ("lane-1", "lane-2", "gone", True), move
+            assert attempts == ["lane-1", "lane-2", "lane-2"], row
+            assert row["attempts"][0]["at"] < move["at"] < row["attempts"][1]["at"]
+        else:
+            assert attempts == ["lane-2", "lane-2"], row
+    assert len(moved_rows) == len(waiting), "every row that moved, and no other"
+    moves = fleet.get("/v1/lanes/lane-1")[1]["moves"]
+    assert sum(m["count"] for m in moves if m["greylist_clock_restarted"]) == len(waiting)
+    assert [m["count"] for m in moves if not m["greylist_clock_restarted"]] == [1]
+    shown = fleet.cli("lanes", "show", "lane-1", check=True).stdout
+    assert "lane-1 -> lane-2, 18 of " in shown and "gone; its greylist clock began anew" in shown, shown
+    said = shown_by_check(fleet, moved_rows[-1])
+    assert "from lane lane-1 to lane-2: gone; a greylister's clock begins anew there" in said, said
+    assert said.index("lane lane-1 from 127.10.1.1") < said.index("moved at") < said.index("lane lane-2 from 127.10.2.1"), said

@@ -1,12 +1,13 @@
 """How lanes stand: blocked at one provider and fine elsewhere, tried again with a few, paused by the fleet; draining, warming up."""
 import json
 import re
+import subprocess
 
 import pytest
 
 from support.dns import Dns
 from support.fleet import Fleet, lanes, rows
-from support.process import free_port, wait_until
+from support.process import BIN, Process, free_port, wait_until
 from support.smtp import Server
 
 BANNED = "550 5.7.606 Access denied, banned sending IP [{}]. To request removal from this list please visit https://sender.office.com/"
@@ -25,8 +26,8 @@ class Site:
         dns = Dns(work, mx)
         stopping.append(dns)
         self.work = work
-        self.fleet = Fleet(f"{work}/data", LANES=lanes(count), DNS=dns.server, SMTP_PORT=port, ALLOW_TARGETS="127.0.0.0/8",
-                           UNSAFE_LANES="on", PACE="off", HARVEST_GUARD="off", **env)
+        self.fleet = Fleet(f"{work}/data", **{"LANES": lanes(count), "DNS": dns.server, "SMTP_PORT": port, "ALLOW_TARGETS": "127.0.0.0/8",
+                                              "UNSAFE_LANES": "on", "PACE": "off", "HARVEST_GUARD": "off", **env})
         stopping.append(self.fleet)
         self.stopping = stopping
         self.fleet.start()
@@ -198,26 +199,46 @@ def test_what_was_never_sent_leaves_a_draining_lane_and_is_on_record(work, stopp
 
 
 def test_a_new_lane_has_a_budget_for_the_day(work, stopping):
+    """And keeps it to the last recipient: a shard that is larger leaves in part."""
     site = Site(work, stopping, 1, WARMUP="20,40")
     lane = site.lane("lane-1")
     assert lane["state"] == "warming_up" and lane["warming_up"] == {"day": 1, "recipients_a_day": 20, "sent": 0}
-    first = site.begin("first", [f"{u}@{ELSEWHERE}" for u in PEOPLE[:20]])
-    wait_until("the first job to end", lambda: not first.alive(), 60, 0.1)
+    client = site.begin("list", [f"{u}@{ELSEWHERE}" for u in PEOPLE])
     wait_until("the budget to be spent", lambda: site.lane("lane-1")["warming_up"]["sent"] == 20)
-    before = len(site.elsewhere.sessions)
-    client = site.begin("second", [f"{u}@{ELSEWHERE}" for u in PEOPLE[20:]])
     cursor = site.fleet.database().cursor()
 
     def queued():
-        cursor.execute("SELECT count(*) FROM shard WHERE state = 0 AND kind = 1")
-        return cursor.fetchone()[0] > 0
-    wait_until("the second job's shard to wait", queued, 30)
-    assert len(site.elsewhere.sessions) == before and client.alive()
+        cursor.execute("SELECT cardinality(uids) FROM shard WHERE state = 0 AND kind = 1")
+        return cursor.fetchall()
+    assert wait_until("the rest to wait", queued, 30) == [(10,)]
+
+    def people():
+        return {name for _, recipients in asked(site.elsewhere) for line in recipients for name in re.findall("<(user[0-9]+)@", line)}
+    assert len(people()) == 20 and client.alive()
     # a day later there is more; the leader reads that when it begins to lead
     cursor.execute("UPDATE lane SET first_seen = first_seen - interval '1 day'")
     site.fleet.kill("coordinator")
-    wait_until("the second job to end", lambda: not client.alive(), 90, 0.1)
-    assert site.lane("lane-1")["warming_up"]["day"] == 2
+    wait_until("the job to end", lambda: not client.alive(), 90, 0.1)
+    assert site.lane("lane-1")["warming_up"] == {"day": 2, "recipients_a_day": 40, "sent": 10} and people() == set(PEOPLE)
+
+
+def test_waiting_along_with_a_greylister_is_no_fault(work, stopping):
+    site = Site(work, stopping, 1, TIME_SCALE=60)
+    [source] = site.sources
+    cursor = site.fleet.database().cursor()
+    # what another list has taught: address and sender are all that it knows
+    cursor.execute("INSERT INTO greylist_window (mx_group, too_early_s, enough_s, passes, refusals, late, key, seen_at) VALUES "
+                   "('elsewhere.test', 0, 300, 3, 0, 0, 2, now())")
+    site.elsewhere.blocked[source] = "450 4.2.0 Greylisted, please try again in 300 seconds"
+    client = site.begin("list", [f"{u}@{ELSEWHERE}" for u in PEOPLE])
+    lane = wait_until("the lane to wait along", lambda: next((x for x in site.lanes() if x["providers"]), None), 60, 0.02)
+    [provider] = lane["providers"]
+    assert (provider["mx_group"], provider["health"]) == ("elsewhere.test", "greylisted") and provider["until"]
+    assert lane["health"] == "ok" and lane["health_reason"].startswith("greylisted at elsewhere.test: it greylists by our address alone")
+    assert re.search(r"^lane-1 +active +ok .*greylisted at elsewhere.test", site.fleet.cli("lanes", check=True).stdout, re.M)
+    del site.elsewhere.blocked[source]
+    wait_until("the job to end", lambda: not client.alive(), 90, 0.1)
+    assert {r["rollcall_reason"] for r in site.results("list").values()} == {"mailbox_accepted"}
 
 
 @pytest.mark.parametrize("option, value, named", (("WARMUP", "50,20", "less than the day before"), ("WARMUP", "x", "recipients a day"),
@@ -228,6 +249,53 @@ def test_wrong_settings_name_themselves(option, value, named, work, stopping):
     fleet.start(ready=False)
     wait_until("it to end", lambda: not fleet.process.alive(), 60)
     assert f"ROLLCALL_{option}" in fleet.process.said() and named in fleet.process.said()
+
+
+def test_lanes_that_cannot_be_stand_in_nobodys_way(work, stopping):
+    """What makes no sense is set aside, an address of another machine is offered and not granted: each named, the others go on."""
+    bad = {"b=127.10.1.1/second.test": "both bind 127.10.1.1", "c=127.10.3.1/no_host": "`no_host` is no host name for HELO",
+           "d=[2001:db8::9]@127.10.4.1/d.test": "one family", "e=192.0.2.77/e.test": "192.0.2.77"}
+    site = Site(work, stopping, 1, LANES=" ".join([lanes(1), *bad, "z=127.10.9.1/z.test"]))
+    said = site.fleet.process.said()
+    for words in bad.values():
+        assert [line for line in said.splitlines() if words in line and "ROLLCALL_LANES" in line], (words, said)
+    shown = wait_until("the lanes to be known", lambda: {x["name"]: x for x in site.lanes()} if "e" in {x["name"] for x in site.lanes()} else None, 30)
+    assert shown["lane-1"]["state"] == shown["z"]["state"] == "active"
+    assert shown["e"]["state"] == "unfit" and "192.0.2.77" in shown["e"]["reason"] and "ROLLCALL_LANES" in shown["e"]["reason"]
+    client = site.begin("list", [f"{u}@{ELSEWHERE}" for u in PEOPLE])
+    wait_until("the job to end", lambda: not client.alive(), 60, 0.1)
+    assert {r["rollcall_reason"] for r in site.results("list").values()} == {"mailbox_accepted"}
+
+
+def test_a_shard_of_an_unknown_lane_is_left_alone(work, stopping):
+    """One that has come to the wrong worker, as the message that was meant for another lane's."""
+    site = Site(work, stopping, 1)
+    first = site.begin("first", [f"user00@{ELSEWHERE}"])
+    wait_until("the first job to end", lambda: not first.alive(), 60, 0.1)
+    files = {name: open(f"{work}/data/{name}").read().strip() for name in ("broker", "message-key")}
+    other = Process([f"{BIN}/rollcall-worker"], f"{work}/other.log",
+                    env={**site.fleet.env, "ROLLCALL_LANES": "other=127.10.5.1/other.test", "ROLLCALL_BROKERS": files["broker"],
+                         "ROLLCALL_MESSAGE_KEY": files["message-key"]})
+    stopping.append(other)
+    wait_until("the other worker to have its lane", lambda: {x["name"]: x for x in site.lanes()}.get("other", {}).get("granted"), 60)
+    numbers = {x["name"]: x["lane"] for x in site.lanes()}
+    kcat = ["kcat", "-q", "-b", files["broker"], "-t", "rollcall.shards"]
+    strays = subprocess.run([*kcat, "-C", "-p", str(numbers["lane-1"]), "-o", "beginning", "-c", "1", "-e"], check=True, capture_output=True).stdout
+    with open(f"{work}/stray", "wb") as f:
+        f.write(strays.removesuffix(b"\n"))
+    subprocess.run([*kcat, "-P", "-p", str(numbers["other"]), f"{work}/stray"], check=True)
+    other.wait_for("shard_of_unknown_lane")
+    [line] = [x for x in other.said().splitlines() if "shard_of_unknown_lane" in x]
+    assert f"lane={numbers['lane-1']} partition={numbers['other']} " in line and "ROLLCALL_BROKERS" in line, line
+    # it goes on: the only lane that takes new work now is its own
+    site.fleet.cli("lanes", "drain", "lane-1", check=True)
+    site.fleet.process.wait_for("lane_draining lane=lane-1")
+
+    def its_own():
+        more = site.begin("more", [f"user01@{ELSEWHERE}"])
+        wait_until("another job to end", lambda: not more.alive(), 60, 0.1)
+        return site.results("more")[f"user01@{ELSEWHERE}"]["rollcall_lane"] == "other"
+    wait_until("the other lane to be used", its_own, 60)
 
 
 def test_lanes_as_json(work, stopping):

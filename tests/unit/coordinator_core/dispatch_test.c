@@ -243,6 +243,142 @@ static void a_group_that_asked_for_quiet_gets_it(void **state)
 	dispatch_free(d);
 }
 
+/* 0: nothing may leave. */
+static uint32_t pick_cost(struct dispatch *d, uint32_t lane, uint64_t *ret_id)
+{
+	struct dispatch_shard shard = { .id = 0 };
+
+	if (!dispatch_pick(d, lane, NOW, &shard))
+		return 0;
+	assert_int_equal(dispatch_flying_cost(d, shard.id), shard.cost);
+	*ret_id = shard.id;
+	return shard.cost;
+}
+
+static void add_on(struct dispatch *d, uint32_t lane, uint64_t id, uint32_t cost, const char *group,
+		   enum dispatch_class class, bool begun)
+{
+	const struct dispatch_shard shard = { .id = id,
+					      .job = 1,
+					      .tenant = 1,
+					      .lane = lane,
+					      .class = class,
+					      .cost = cost,
+					      .group = group,
+					      .begun = begun };
+	bool taken;
+
+	assert_true(dispatch_add(d, &shard, &taken));
+	assert_true(taken);
+}
+
+static void blocked_at_one_provider_only_and_from_that_lane(void **state)
+{
+	struct dispatch *d = make(true, 0);
+	uint64_t id = 0;
+
+	(void)state;
+	dispatch_lane_open(d, 1, true);
+	for (uint32_t lane = 0; lane < 2; lane++) {
+		add_on(d, lane, 10 + lane, 10, "microsoft365", DISPATCH_BULK, false);
+		add_on(d, lane, 20 + lane, 10, "microsoft365", DISPATCH_RETRY, true);
+		add_on(d, lane, 30 + lane, 10, "microsoft365", DISPATCH_INTERACTIVE, false);
+		add_on(d, lane, 40 + lane, 10, "other.test", DISPATCH_BULK, false);
+	}
+	dispatch_hold(d, 0, "microsoft365", NOW + 1);
+	assert_int_equal(pick_cost(d, 0, &id), 10);
+	assert_int_equal(id, 40);
+	assert_int_equal(pick_cost(d, 0, &id), 0);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pick_cost(d, 1, &id), 10);
+	/* and when the time is up */
+	dispatch_hold_expire(d, NOW + 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(pick_cost(d, 0, &id), 10);
+	dispatch_free(d);
+}
+
+static void on_probation_one_shard_at_a_time_and_a_few_of_it(void **state)
+{
+	struct dispatch *d = make(true, 0);
+	uint64_t id = 0;
+
+	(void)state;
+	add_on(d, 0, 1, 100, "once.test", DISPATCH_BULK, false);
+	add_on(d, 0, 2, 3, "once.test", DISPATCH_BULK, false);
+	add_on(d, 0, 3, 100, "once.test", DISPATCH_BULK, false);
+	add_on(d, 0, 4, 100, "other.test", DISPATCH_BULK, false);
+	dispatch_test(d, 0, "once.test", NOW + 1000, 5);
+	assert_int_equal(pick_cost(d, 0, &id), 5);
+	assert_int_equal(id, 1);
+	assert_int_equal(pick_cost(d, 0, &id), 100);
+	assert_int_equal(id, 4);
+	assert_int_equal(pick_cost(d, 0, &id), 0);
+	dispatch_done(d, 1, NOW);
+	assert_int_equal(dispatch_flying_cost(d, 1), 0);
+	assert_int_equal(pick_cost(d, 0, &id), 3);
+	dispatch_done(d, 2, NOW);
+	/* one that was out before counts as the one */
+	dispatch_hold_expire(d, NOW + 1000);
+	assert_int_equal(pick_cost(d, 0, &id), 100);
+	add_on(d, 0, 5, 100, "once.test", DISPATCH_BULK, false);
+	dispatch_test(d, 0, "once.test", NOW + 1000, 5);
+	assert_int_equal(pick_cost(d, 0, &id), 0);
+	dispatch_forget(d, 3);
+	assert_int_equal(pick_cost(d, 0, &id), 5);
+	dispatch_free(d);
+}
+
+static void a_draining_lane_ends_what_has_begun(void **state)
+{
+	struct dispatch *d = make(true, 0);
+	uint64_t id = 0;
+
+	(void)state;
+	add_on(d, 0, 1, 10, "a.test", DISPATCH_INTERACTIVE, false);
+	add_on(d, 0, 2, 10, "a.test", DISPATCH_BULK, false);
+	add_on(d, 0, 3, 10, "a.test", DISPATCH_RETRY,
+	       false); /* of rows that were never asked for */
+	add_on(d, 0, 4, 10, "a.test", DISPATCH_RETRY, true);
+	add_on(d, 0, 5, 10, "a.test", DISPATCH_BULK, true); /* sent, and lost */
+	add_on(d, 0, 6, 10, "", DISPATCH_BULK, false);	    /* look-ups */
+	dispatch_lane_budget(d, 0, 0);
+	for (uint64_t seen = 0; seen != (1 << 4 | 1 << 5 | 1 << 6); seen |= UINT64_C(1) << id)
+		assert_int_equal(pick_cost(d, 0, &id), 10);
+	assert_int_equal(pick_cost(d, 0, &id), 0);
+	dispatch_lane_budget(d, 0, INT64_MAX);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(pick_cost(d, 0, &id), 10);
+	dispatch_free(d);
+}
+
+static void a_warming_lane_never_overruns_its_day(void **state)
+{
+	struct dispatch *d = make(true, 0);
+	uint64_t id = 0;
+
+	(void)state;
+	for (uint64_t i = 1; i <= 5; i++)
+		add_on(d, 0, i, 40, "a.test", DISPATCH_BULK, false);
+	add_on(d, 0, 6, 100, "", DISPATCH_BULK, false);
+	dispatch_lane_budget(d, 0, 100);
+	assert_int_equal(pick_cost(d, 0, &id), 40);
+	assert_int_equal(pick_cost(d, 0, &id), 40);
+	assert_int_equal(pick_cost(d, 0, &id), 20); /* the third leaves in part */
+	assert_int_equal(id, 3);
+	assert_int_equal(pick_cost(d, 0, &id), 100); /* look-ups cost none */
+	assert_int_equal(id, 6);
+	assert_int_equal(pick_cost(d, 0, &id), 0);
+	/* a retry goes, and what it takes is not there for others */
+	add_on(d, 0, 7, 30, "a.test", DISPATCH_RETRY, true);
+	assert_int_equal(pick_cost(d, 0, &id), 30);
+	assert_int_equal(pick_cost(d, 0, &id), 0);
+	dispatch_lane_budget(d, 0, 50 - 30);
+	assert_int_equal(pick_cost(d, 0, &id), 20);
+	assert_int_equal(pick_cost(d, 0, &id), 0);
+	dispatch_free(d);
+}
+
 static void the_window_and_the_credit_end(void **state)
 {
 	struct dispatch *d = make(true, 0);
@@ -318,6 +454,10 @@ int main(void)
 		cmocka_unit_test(one_shard_may_always_leave),
 		cmocka_unit_test(a_crowded_group_is_not_held_in_memory),
 		cmocka_unit_test(a_group_that_asked_for_quiet_gets_it),
+		cmocka_unit_test(blocked_at_one_provider_only_and_from_that_lane),
+		cmocka_unit_test(on_probation_one_shard_at_a_time_and_a_few_of_it),
+		cmocka_unit_test(a_draining_lane_ends_what_has_begun),
+		cmocka_unit_test(a_warming_lane_never_overruns_its_day),
 		cmocka_unit_test(the_window_and_the_credit_end),
 		cmocka_unit_test(the_window_grows_with_the_rate),
 		cmocka_unit_test(what_is_forgotten_is_gone),
