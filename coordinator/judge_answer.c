@@ -151,6 +151,9 @@ static void settle_deferred(struct judge *j, const struct shard *s, struct row *
 
 	if (d.idle > 1000)
 		d.idle = 1000;
+	/* One that only stands in for a better host, and could not help: the better one first. */
+	if (v->reason == RC_REASON_SERVER_UNAVAILABLE && session && session->control_anew)
+		d.mx_host = d.mx_address = NULL;
 	/* It has said nothing new: what was said last stands. */
 	if (unasked && row->deferred && row->attempt > 0) {
 		d.reason = row->reason;
@@ -366,6 +369,7 @@ void judge_learn(struct judge *j, const struct shard *s, const struct evidence_d
 			k->control = (int)evidence->control;
 			k->control_at_ms = at_ms;
 			k->control_lane = s->lane;
+			k->control_host = clean(evidence->control_host);
 			k->control_new = true;
 		}
 	}

@@ -31,6 +31,7 @@ void judge_close_memories(struct judge *j)
 				writes_known_control(j->d->writes, k->domain,
 						     k->control_new ? k->control : 0,
 						     k->control_at_ms, k->control_lane,
+						     k->control_new ? k->control_host : NULL,
 						     k->accepted_new ? k->accepted_at_ms : 0);
 	}
 }

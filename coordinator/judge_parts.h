@@ -27,6 +27,7 @@ struct known {
 	const char *domain;
 	int control;
 	int64_t control_at_ms, control_lane, accepted_at_ms;
+	const char *control_host; /* of a new one; NULL: not known */
 	bool control_new, accepted_new;
 };
 

@@ -318,6 +318,10 @@ static bool outgoing_init(struct leader *leader, struct outgoing *out, const str
 	shard->control_local = (char *)(uintptr_t)db_get_text(r, row, SENT_CONTROL_LOCAL);
 	shard->control = *shard->control_local ? ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED
 					       : control_of(r, row, p);
+	/* An operator's hosts are one; of others each may have rules of its own. */
+	if (shard->control == ROLLCALL__CONTROL_NEED__CONTROL_NEED_NONE &&
+	    p == rc_providers_default(leader->context->providers))
+		shard->control_host = (char *)(uintptr_t)db_get_text(r, row, SENT_CONTROL_HOST);
 	shard->budget = budget_of(leader, p, db_get_bool(r, row, SENT_GREYLISTS));
 	shard->ask_postmaster = true;
 	shard->doubted = db_get_bool(r, row, SENT_DOUBTED);

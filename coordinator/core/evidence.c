@@ -201,6 +201,7 @@ void evidence_fill(const struct rc_rules *rules, const Rollcall__Report *report,
 	evidence_answer(rules, provider, answer, &in->answer);
 	in->attempt = answer->attempt;
 	in->stand_in = where && where->control_anew;
+	in->knows_nobody = in->stand_in && !domain->accepted && !answer->proved;
 	if (in->stand_in) {
 		in->control = VERDICT_CONTROL_UNKNOWN;
 		in->control_age_s = 0;

@@ -45,7 +45,7 @@ uint32_t evidence_refused_alike(const struct rc_rules *rules, const char *provid
 				const Rollcall__Report *report,
 				const struct verdict_answer *answer);
 
-/* Fills in->answer, stand_in, control (of the answer's own host), control_age_s (by
+/* Fills in->answer, stand_in, knows_nobody, control (of the answer's own host), control_age_s (by
  * report->reported_at_ms), control_same_lane (true), postmaster..., refuses_by_name, refused_alike
  * and domain_accepted (only ever sets it) from what was read. Controls known from before are the
  * caller's, filled in first: this part's decided control replaces them. A refusal of this part

@@ -130,6 +130,7 @@ struct verdict_input {
 	bool control_same_lane;
 	bool stand_in; /* the host that answered stands in for a better one that did not: it may not
 			  know the domain's mailboxes, nor the domain */
+	bool knows_nobody; /* and it has accepted nobody in that conversation */
 	enum verdict_postmaster postmaster;
 	bool refuses_by_name; /* others were, in the same conversation, in words that name a mailbox
 			       */

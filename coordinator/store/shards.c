@@ -65,7 +65,7 @@ enum rc_status shards_send(struct db *db, const struct rc_buf *ids, const struct
 	    " s.control_local, s.need_control, s.table_set, d.domain, d.provider, d.resolution, "
 	    "k.control,"
 	    " extract(epoch FROM now() - k.control_at)::bigint, k.control_lane, w.passes > 0, "
-	    "d.doubted, d.witness IS NOT NULL"
+	    "d.doubted, d.witness IS NOT NULL, coalesce(k.control_host, '')"
 	    " FROM sent s LEFT JOIN job_domain d ON d.job = s.job AND d.domain_no = s.domain_no"
 	    " LEFT JOIN domain_knowledge k ON k.domain = d.domain LEFT JOIN greylist_window w ON"
 	    " w.mx_group = s.mx_group ORDER BY s.table_set, s.id",

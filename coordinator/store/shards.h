@@ -55,7 +55,8 @@ enum {
 	SENT_CONTROL_LANE,
 	SENT_GREYLISTS, /* its MX group was seen to */
 	SENT_DOUBTED,
-	SENT_WITNESSED
+	SENT_WITNESSED,
+	SENT_CONTROL_HOST
 };
 enum rc_status shards_send(struct db *db, const struct rc_buf *ids, const struct rc_buf *epochs,
 			   struct db_result **ret_result, struct rc_error *err) RC_MUST_CHECK;

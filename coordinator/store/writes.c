@@ -53,7 +53,7 @@ struct writes *writes_new(void)
 	batch_init(&w->shards_done, 1);
 	batch_init(&w->harvest, 6);
 	batch_init(&w->held, 2);
-	batch_init(&w->controls, 5);
+	batch_init(&w->controls, 6);
 	batch_init(&w->resolutions, 6);
 	batch_init(&w->holds, 5);
 	batch_init(&w->lanes_well, 2);
@@ -319,7 +319,7 @@ void writes_harvest(struct writes *w, int64_t job, int32_t domain_no, const void
 }
 
 void writes_known_control(struct writes *w, const char *domain, int control, int64_t control_at_ms,
-			  int64_t control_lane, int64_t accepted_at_ms)
+			  int64_t control_lane, const char *control_host, int64_t accepted_at_ms)
 {
 	struct batch *b = &w->controls;
 
@@ -328,6 +328,7 @@ void writes_known_control(struct writes *w, const char *domain, int control, int
 	batch_when(b, control == 0 ? 0 : control_at_ms);
 	int_or_null(b, control_lane, control == 0);
 	batch_when(b, accepted_at_ms);
+	batch_text(b, control_host && *control_host ? control_host : NULL);
 }
 
 void writes_known_resolution(struct writes *w, const char *domain, const void *resolution,
@@ -440,12 +441,14 @@ static const char deferred_sql[] =
     "d.basis), healing = excluded.healing, shard = NULL";
 
 static const char controls_sql[] =
-    "INSERT INTO domain_knowledge AS k (domain, control, control_at, control_lane, accepted_at)"
+    "INSERT INTO domain_knowledge AS k (domain, control, control_at, control_lane, accepted_at, "
+    "control_host)"
     " SELECT * FROM unnest($1::text[], $2::smallint[], $3::timestamptz[], $4::int[], "
-    "$5::timestamptz[]) u ORDER BY 1"
+    "$5::timestamptz[], $6::text[]) u ORDER BY 1"
     " ON CONFLICT (domain) DO UPDATE SET control = coalesce(excluded.control, k.control),"
     " control_at = coalesce(excluded.control_at, k.control_at), control_lane = "
-    "coalesce(excluded.control_lane, k.control_lane),"
+    "coalesce(excluded.control_lane, k.control_lane), control_host = CASE WHEN excluded.control "
+    "IS NULL THEN k.control_host ELSE excluded.control_host END,"
     " accepted_at = greatest(excluded.accepted_at, k.accepted_at)";
 
 static const char resolutions_sql[] =

@@ -146,7 +146,7 @@ void writes_hold(struct writes *w, int64_t lane, const char *mx_group, int64_t u
 void writes_lane_well(struct writes *w, int64_t lane, const char *mx_group);
 /* What a probe taught of a domain: control 0: nothing new. */
 void writes_known_control(struct writes *w, const char *domain, int control, int64_t control_at_ms,
-			  int64_t control_lane, int64_t accepted_at_ms);
+			  int64_t control_lane, const char *control_host, int64_t accepted_at_ms);
 /* `provider` NULL: none is known; `mx_group` NULL: no mail server. */
 void writes_known_resolution(struct writes *w, const char *domain, const void *resolution,
 			     size_t len, uint32_t ttl_s, int64_t resolved_at_ms,

@@ -124,6 +124,8 @@ static void set(struct play *y, const char *word)
 		set_octets(&y->shard->witness, value);
 	else if (IS("doubted"))
 		y->shard->doubted = true;
+	else if (IS("control_host"))
+		set_text(&y->shard->control_host, value);
 	else if (IS("control_local"))
 		set_text(&y->shard->control_local, value);
 	else if (IS("domain"))

@@ -106,8 +106,9 @@ bool mx_plan_fill(struct mx_plan *plan, Rollcall__MxHost *const *hosts, size_t n
 	}
 	/* By preference, then by lot; the worst of too many falls off the end. */
 	for (size_t i = 0; i < n; i++) {
-		uint64_t rank =
-		    (uint64_t)hosts[i]->preference << 32 | (uint32_t)seed_next(&plan->seed);
+		uint32_t lot = (uint32_t)seed_next(&plan->seed) | 1;
+		bool first = plan->favoured && strcmp(hosts[i]->host, plan->favoured) == 0;
+		uint64_t rank = (uint64_t)hosts[i]->preference << 32 | (first ? 0 : lot);
 		struct probe_ip literal;
 		size_t j;
 

@@ -56,6 +56,7 @@ struct mx_plan {
 	uint8_t address_n;
 	uint8_t at_host; /* the address given last */
 	uint8_t at_address;
+	const char *favoured; /* of hosts of one preference this one first; NULL: none. The caller's */
 	bool chosen;	/* at_* mean something */
 	bool resolving; /* the host at_host is being looked up */
 	bool null_mx;

@@ -159,6 +159,7 @@ static bool take_memory(struct probe *p)
 		return false;
 	mx_plan_init(&p->plan, p->arena, p->identity->family, seed_next(&p->seed), allows,
 		     p->config);
+	p->plan.favoured = p->shard->control_host;
 	return mx_plan_fill(&p->plan, p->shard->mx, p->shard->n_mx, p->shard->mx_host,
 			    p->shard->mx_address, false);
 }

@@ -73,9 +73,10 @@ void probe_control_recall(struct probe *p, const struct probe_talk *talk, uint64
 bool probe_control_elsewhere(const struct probe *p)
 {
 	const struct probe_talk *talk = p->controls[CONTROL_RANDOM].talk;
+	const char *known = talk ? talk->message.mx_host : p->shard->control_host;
 
 	return mx_plan_is_fallback(&p->plan) ||
-	       (talk && p->talk && strcmp(talk->message.mx_host, p->talk->message.mx_host) != 0);
+	       (known[0] && p->talk && strcmp(known, p->talk->message.mx_host) != 0);
 }
 
 bool probe_control_due(const struct probe *p)

@@ -360,6 +360,11 @@ static void test_rejects_all(void **state)
 	is_final(WITH(row("550 Mailbox unavailable"), r->postmaster = VERDICT_POSTMASTER_REFUSED;
 		      r->postmaster_alike = true; r->refused_alike = 3),
 		 RC_REASON_REJECTS_ALL);
+	/* a backup that accepts nobody may never have been told who is there */
+	is_retried(WITH(row("550 5.1.1 user unknown"), r->stand_in = r->knows_nobody = true),
+		   RC_REASON_SERVER_UNAVAILABLE);
+	is_final(WITH(row("550 5.1.1 user unknown"), r->stand_in = true),
+		 RC_REASON_MAILBOX_NOT_FOUND);
 	/* one that names the mailbox stands whatever the rest */
 	is_final(WITH(row("550 5.1.1 user unknown"), r->postmaster = VERDICT_POSTMASTER_REFUSED;
 		      r->postmaster_alike = true; r->refused_alike = 50),
