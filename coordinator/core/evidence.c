@@ -20,7 +20,7 @@ static void read_reply(const struct rc_rules *rules, const char *provider, Rollc
 	struct rc_reply_view view;
 
 	*ret = (struct verdict_answer){ .present = true, .stage = stage_of(stage), .enhanced = "" };
-	if ((int)failure > 0 && (int)failure <= VERDICT_FAILURE_LOCAL) {
+	if ((int)failure > 0 && (int)failure <= VERDICT_FAILURE_UNREACHABLE) {
 		ret->failure = (enum verdict_failure)(int)failure;
 		return;
 	}

@@ -200,6 +200,7 @@ static void by_failure(const struct verdict_input *in, const struct scores *scor
 		return;
 	case VERDICT_FAILURE_REFUSED:
 	case VERDICT_FAILURE_CLOSED:
+	case VERDICT_FAILURE_UNREACHABLE:
 		retry(in, scores, RC_REASON_CONNECTION_FAILED, v);
 		return;
 	case VERDICT_FAILURE_TIMEOUT:

@@ -80,7 +80,8 @@ enum verdict_failure {
 	VERDICT_FAILURE_TLS = 10,
 	VERDICT_FAILURE_NOT_PROBED = 11,
 	VERDICT_FAILURE_SMTPUTF8 = 12,
-	VERDICT_FAILURE_LOCAL = 13
+	VERDICT_FAILURE_LOCAL = 13,
+	VERDICT_FAILURE_UNREACHABLE = 14
 };
 
 /* The recipient's own answer of this attempt. coordinator/core/evidence.h makes it from the report.

@@ -24,6 +24,7 @@ static const char *const failure_texts[] = {
 	"not asked in this attempt",
 	"the server does not take addresses beyond ASCII (SMTPUTF8)",
 	"a fault of our own machine",
+	"its mail servers have no address that this lane can reach",
 };
 
 static const char *const stage_texts[] = {

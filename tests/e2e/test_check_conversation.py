@@ -15,7 +15,7 @@ DNS_ONLY = {"null_mx": "a null MX", "nxdomain": "no such domain", "servfail": "n
             "silent_dns": "no usable answer", "dns_pointer_loop": "no usable answer", "alias_loop": "no usable answer",
             "no_mail_server": "neither an MX record nor an address", "private_mx": "no mail server of it may be connected to",
             "private_mx_6": "no mail server of it may be connected to", "loopback_mx": "no mail server of it may be connected to",
-            "aaaa_only": "no usable answer"}
+            "aaaa_only": "its mail servers have no address that this lane can reach"}
 NO_SERVER = {"bad_syntax", "blank"}
 SAMPLED = {"yahoo", "aol"}  # not every address is asked: a verdict without a connection is right too
 # What a server that breaks off, or breaks the protocol, looks like; the stage differs.

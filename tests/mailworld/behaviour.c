@@ -289,7 +289,7 @@ const struct mw_behaviour mw_behaviours[MW_BEHAVIOURS] = {
 	[MW_AAAA_ONLY] = { "aaaa_only",
 			   "the MX has a public IPv6 address only, which a fenced verifier may not "
 			   "connect to",
-			   "unknown", "dns_failure", .dns = MW_DNS_AAAA_ONLY, .most_rows = 15 },
+			   "unknown", "connection_failed", .dns = MW_DNS_AAAA_ONLY, .most_rows = 15 },
 	[MW_MANY_MX] = { "eight_mx", "eight MX hosts: honest", NULL, NULL, AT_SMTP,
 			 .server = MW_EIGHT_MX, .most_rows = 24, .demo_permille = SMALL },
 	[MW_IDN] = { "idn", "the list spells the domain in its own script: honest", NULL, NULL,

@@ -115,7 +115,8 @@ static const char *const stage_names[] = { "-",	       "dns",  "connect", "greet
 					   "starttls", "mail", "rcpt",	  "quit" };
 static const char *const failure_names[] = {
 	"NONE",	   "DNS",    "NO_MAIL_SERVER", "NULL_MX", "NO_DOMAIN",	"UNROUTABLE", "REFUSED",
-	"TIMEOUT", "CLOSED", "PROTOCOL",       "TLS",	  "NOT_PROBED", "SMTPUTF8",   "LOCAL"
+	"TIMEOUT", "CLOSED", "PROTOCOL",       "TLS",	  "NOT_PROBED", "SMTPUTF8",   "LOCAL",
+	"UNREACHABLE"
 };
 
 static bool is(struct play *y, const struct seen *s, const char *w)

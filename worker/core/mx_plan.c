@@ -62,12 +62,9 @@ static bool set_addresses(struct mx_plan *plan, uint8_t host, const struct probe
 	h->addresses = rc_arena_alloc(plan->arena, n * sizeof(*h->addresses));
 	if (!h->addresses)
 		return false;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		if (ips[i].family == plan->family)
 			h->addresses[h->address_n++].ip = ips[i];
-		else
-			plan->other_family = true;
-	}
 	plan->address_n = (uint8_t)(plan->address_n + h->address_n);
 	shuffle(plan, h->addresses, h->address_n);
 	seek_first(plan, host);
@@ -84,9 +81,16 @@ static bool add_host(struct mx_plan *plan, const Rollcall__MxHost *from, bool co
 	h->name = copy ? rc_arena_strdup(plan->arena, from->host) : from->host;
 	if (!h->name)
 		return false;
-	for (size_t i = 0; i < from->n_addresses && n < MX_PLAN_ADDRESSES_MAX; i++)
-		if (ip_parse(from->addresses[i], &ips[n]))
+	/* Where none is of our family the host is looked up: the one who asked for both may have had
+	 * no answer to this question, or no room. */
+	for (size_t i = 0; i < from->n_addresses && n < MX_PLAN_ADDRESSES_MAX; i++) {
+		if (!ip_parse(from->addresses[i], &ips[n]))
+			continue;
+		if (ips[n].family == plan->family)
 			n++;
+		else
+			plan->other_family = true;
+	}
 	plan->host_n++;
 	return n == 0 || set_addresses(plan, (uint8_t)(plan->host_n - 1), ips, n);
 }
@@ -239,6 +243,6 @@ Rollcall__Failure mx_plan_cause(const struct mx_plan *plan)
 	/* Their mail servers may be sound: it is our lane, or our setting, that has no way there.
 	 */
 	if (plan->other_family || plan->withheld)
-		return ROLLCALL__FAILURE__FAILURE_LOCAL;
+		return ROLLCALL__FAILURE__FAILURE_UNREACHABLE;
 	return ROLLCALL__FAILURE__FAILURE_UNROUTABLE;
 }

@@ -87,8 +87,8 @@ bool mx_plan_is_fallback(const struct mx_plan *plan);
 void mx_plan_failed(struct mx_plan *plan);
 /* Time has passed: every address may be tried again, the one given last first. */
 void mx_plan_revive(struct mx_plan *plan);
-/* Why nothing could be connected to: NULL_MX, DNS, UNROUTABLE, or LOCAL where only our family of
- * addresses is missing. */
+/* Why nothing could be connected to: NULL_MX, DNS, UNROUTABLE, or UNREACHABLE where it is our family
+ * of addresses, or our setting, that has no way there. */
 Rollcall__Failure mx_plan_cause(const struct mx_plan *plan);
 
 #endif

@@ -247,7 +247,7 @@ static void exhausted(struct probe *p, uint64_t now_ms)
 		return;
 	}
 	probe_answer_refused(p,
-			     cause == ROLLCALL__FAILURE__FAILURE_LOCAL
+			     cause == ROLLCALL__FAILURE__FAILURE_UNREACHABLE
 				 ? ROLLCALL__STAGE__STAGE_CONNECT
 				 : ROLLCALL__STAGE__STAGE_DNS,
 			     NULL, cause, NULL, now_ms);

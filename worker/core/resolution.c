@@ -145,16 +145,16 @@ static void take_addresses(struct resolution *resolution, struct resolution_host
 	const size_t share = RESOLUTION_ADDRESSES_MAX / resolution->host_n;
 
 	for (size_t i = 0; i < answer->ip_n; i++) {
-		if (resolution->allows != NULL &&
-		    !resolution->allows(resolution->context, &answer->ip[i])) {
-			const struct probe_ip *ip = &answer->ip[i];
+		const struct probe_ip *ip = &answer->ip[i];
 
+		/* A public one that a setting keeps from us is an address of theirs all the same. */
+		if (resolution->allows != NULL && !resolution->allows(resolution->context, ip) &&
+		    !rc_target_public(ip->family, ip->octets, NULL)) {
 			host->forbidden_n++;
-			host->withheld_n += rc_target_public(ip->family, ip->octets, NULL);
 			continue;
 		}
 		if (host->ip_n < share)
-			host->ip[host->ip_n++] = answer->ip[i];
+			host->ip[host->ip_n++] = *ip;
 	}
 }
 
@@ -162,7 +162,6 @@ static void conclude(struct resolution *resolution)
 {
 	size_t routable = 0;
 	size_t forbidden = 0;
-	size_t withheld = 0;
 	enum dns_state failed = 0;
 
 	for (size_t i = 0; i < resolution->host_n; i++) {
@@ -170,7 +169,6 @@ static void conclude(struct resolution *resolution)
 
 		routable += host->ip_n;
 		forbidden += host->forbidden_n;
-		withheld += host->withheld_n;
 		if (host->failed != 0)
 			failed = host->failed;
 	}
@@ -183,10 +181,6 @@ static void conclude(struct resolution *resolution)
 		resolution->ttl_s = 0;
 		finish(resolution, ROLLCALL__RESOLUTION_STATE__RESOLUTION_FAILED,
 		       dns_state_text(failed));
-	} else if (withheld > 0) {
-		resolution->ttl_s = 0;
-		finish(resolution, ROLLCALL__RESOLUTION_STATE__RESOLUTION_FAILED,
-		       "this worker connects to its allow-targets only");
 	} else if (resolution->implicit && forbidden == 0) {
 		finish(resolution, ROLLCALL__RESOLUTION_STATE__RESOLUTION_NO_SERVER,
 		       "no MX and no address");

@@ -32,8 +32,7 @@ struct resolution_host {
 	bool askable;
 	char name[DNS_NAME_MAX];
 	size_t ip_n;
-	size_t forbidden_n;       /* addresses that failed the target check */
-	size_t withheld_n;        /* public ones among them: sound mail servers, for all we know */
+	size_t forbidden_n;       /* addresses where no mail server may be: private ones and kin */
 	enum dns_state failed;    /* what kept us from knowing; 0: nothing */
 	struct probe_ip ip[RESOLUTION_ADDRESSES_MAX];
 };

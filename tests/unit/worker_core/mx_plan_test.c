@@ -151,7 +151,7 @@ static void a_public_address_that_we_withhold_is_no_fault_of_theirs(void **state
 	mx_plan_init(&plan, arena, 4, 1, allows, &allowed);
 	assert_true(mx_plan_fill(&plan, s.list, s.n, NULL, NULL, false));
 	assert_int_equal(mx_plan_next(&plan, &host, &ip), MX_EXHAUSTED);
-	assert_int_equal(mx_plan_cause(&plan), ROLLCALL__FAILURE__FAILURE_LOCAL);
+	assert_int_equal(mx_plan_cause(&plan), ROLLCALL__FAILURE__FAILURE_UNREACHABLE);
 	rc_arena_free(arena);
 }
 
