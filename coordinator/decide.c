@@ -200,14 +200,14 @@ static uint32_t shard_size(const struct context *context, const struct rc_provid
 /* First attempts for all rows of the domain, in shards of contiguous uids. */
 static enum rc_status shards_for_all(const struct decide *d, const struct decide_domain *domain,
 				     const struct rc_provider *provider, const char *group,
-				     int64_t *ret_lane, struct rc_error *err)
+				     unsigned families, int64_t *ret_lane, struct rc_error *err)
 {
 	uint32_t size = shard_size(d->context, provider), lanes[GROUPS_SLOTS_MAX];
 	enum rc_status status;
 	size_t lane_count;
 
-	status = groups_lanes(d->groups, d->db, group, provider ? provider->lanes : 1, d->now_ms,
-			      lanes, &lane_count, err);
+	status = groups_lanes(d->groups, d->db, group, provider ? provider->lanes : 1, families,
+			      d->now_ms, lanes, &lane_count, err);
 	for (uint32_t at = 0; at < domain->n && status == RC_OK; at += size) {
 		uint32_t slot = plan_slot(domain->domain, (uint64_t)(domain->first_uid + at),
 					  (uint32_t)lane_count);
@@ -231,7 +231,8 @@ static enum rc_status shards_for_all(const struct decide *d, const struct decide
 
 static enum rc_status shards_for_sample(const struct decide *d, const struct decide_domain *domain,
 					const struct rc_provider *provider, const char *group,
-					int64_t *ret_lane, bool *ret_any, struct rc_error *err)
+					unsigned families, int64_t *ret_lane, bool *ret_any,
+					struct rc_error *err)
 {
 	uint32_t count = plan_sample_count(domain->n, provider->sample_per_mille);
 	uint32_t size = shard_size(d->context, provider), lanes[GROUPS_SLOTS_MAX];
@@ -239,7 +240,7 @@ static enum rc_status shards_for_sample(const struct decide *d, const struct dec
 	enum rc_status status;
 	size_t lane_count;
 
-	status = groups_lanes(d->groups, d->db, group, provider->lanes, d->now_ms, lanes,
+	status = groups_lanes(d->groups, d->db, group, provider->lanes, families, d->now_ms, lanes,
 			      &lane_count, err);
 	for (uint32_t at = 0; at < count && status == RC_OK; at += size) {
 		uint32_t n = count - at < size ? count - at : size;
@@ -281,6 +282,7 @@ static enum rc_status probe(const struct decide *d, const struct decide_domain *
 {
 	const struct rc_provider *provider =
 	    plan_provider(d->context->providers, domain->domain, resolution);
+	const unsigned families = plan_families(resolution);
 	char group[PLAN_GROUP_MAX];
 	enum rc_status status;
 
@@ -290,11 +292,12 @@ static enum rc_status probe(const struct decide *d, const struct decide_domain *
 	if (provider && provider->honesty == RC_MISLEADING) {
 		bool any = false;
 
-		status = shards_for_sample(d, domain, provider, group, &write->lane, &any, err);
+		status = shards_for_sample(d, domain, provider, group, families, &write->lane, &any,
+					   err);
 		write->state = any ? DOMAIN_SAMPLING : DOMAIN_DECIDED; /* by lists alone */
 	} else {
 		write->state = DOMAIN_PROBING;
-		status = shards_for_all(d, domain, provider, group, &write->lane, err);
+		status = shards_for_all(d, domain, provider, group, families, &write->lane, err);
 	}
 	if (status == RC_OK)
 		writes_domain(d->writes, write);
@@ -387,7 +390,7 @@ enum rc_status decide_sample(const struct decide *d, const struct decide_domain 
 		/* The sample's own rows stand in these shards too: what has a result or waits is
 		 * left out when they leave. */
 		write.state = DOMAIN_PROBING;
-		status = shards_for_all(d, domain, provider, group, &write.lane, err);
+		status = shards_for_all(d, domain, provider, group, 0, &write.lane, err);
 	} else {
 		status = decide_rows(d, domain->table_set, domain->job, domain->domain,
 				     domain->first_uid, domain->first_uid + domain->n - 1, true,

@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "coordinator/judge_parts.h"
 #include "coordinator/store/db.h"
+#include "coordinator/store/groups.h"
 #include "coordinator/store/lease.h"
 #include "coordinator/store/measured.h"
 #include "coordinator/store/writes.h"
@@ -52,6 +53,15 @@ static enum rc_status judge_resolutions(struct judge *j, const struct shard *s,
 	return status;
 }
 
+/* The servers have addresses, and none that the lane could use. */
+static bool unreachable(const Rollcall__Report *report)
+{
+	for (size_t i = 0; i < report->n_answers; i++)
+		if (report->answers[i]->failure == ROLLCALL__FAILURE__FAILURE_UNREACHABLE)
+			return true;
+	return false;
+}
+
 static enum rc_status judge_report(struct judge *j, const Rollcall__Report *report,
 				   struct rc_error *err)
 {
@@ -75,6 +85,12 @@ static enum rc_status judge_report(struct judge *j, const Rollcall__Report *repo
 		      rollcall__report__pack(report, body));
 	if (s->domain) {
 		evidence_domain(j->context->rules, s->domain->provider_name, report, &evidence);
+		if (unreachable(report) && *s->domain->group)
+			status = groups_other_family(j->d->groups, j->d->db, s->domain->group,
+						     (uint32_t)s->lane, j->d->now_ms, &s->next_lane,
+						     err);
+		if (status != RC_OK)
+			return status;
 		for (size_t i = 0; i < report->n_answers; i++)
 			judge_answer(j, s, report, &evidence, report->answers[i]);
 		judge_learn(j, s, &evidence);

@@ -135,7 +135,8 @@ static void settle_deferred(struct judge *j, const struct shard *s, struct row *
 		.reason = (int)v->reason,
 		/* The schedule counts from the first attempt that was one. */
 		.first_at_ms = row->deferred && row->attempt > 0 ? row->first_at_ms : at_ms,
-		.lane = s->lane,
+		.lane = answer->failure == ROLLCALL__FAILURE__FAILURE_UNREACHABLE ? s->next_lane
+										  : s->lane,
 		.mx_host = clean(session ? session->mx_host : evidence->mx_host),
 		.mx_address = clean(session ? session->mx_address : evidence->mx_address),
 		.need_control = v->need_control,

@@ -87,6 +87,7 @@ struct shard {
 	struct shard *next;
 	uint64_t id;
 	int64_t job, lane;
+	uint32_t next_lane; /* where what this one cannot reach goes */
 	int kind, state;
 	uint32_t n, attempt, answered;
 	const char *table_set;

@@ -232,6 +232,7 @@ static enum rc_status read_shards(struct judge *j, Rollcall__Report *const *repo
 		s->job = db_get_int(r, i, INBOX_JOB);
 		s->kind = (int)db_get_int(r, i, INBOX_KIND);
 		s->lane = db_get_int(r, i, INBOX_LANE);
+		s->next_lane = (uint32_t)s->lane;
 		s->n = (uint32_t)db_get_int(r, i, INBOX_N);
 		s->attempt = (uint32_t)db_get_int(r, i, INBOX_ATTEMPT);
 		s->state = (int)db_get_int(r, i, INBOX_STATE);

@@ -5,6 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "coordinator/core/plan.h"
 #include "coordinator/core/standing.h"
 #include "coordinator/leader_parts.h"
 #include "coordinator/store/lanes.h"
@@ -171,7 +172,8 @@ enum rc_status leader_lane_store(struct leader *leader, uint32_t number, int64_t
 /* ------------------------------------------------------------------------------------------------
  * moving */
 
-static size_t open_lanes(const struct leader *leader, uint32_t except, struct rc_buf *array)
+static size_t open_lanes(const struct leader *leader, const struct lease_lane *left,
+			 unsigned families, struct rc_buf *array)
 {
 	int64_t now_ms = rc_clock_wall_ms();
 	size_t n = 0;
@@ -179,8 +181,9 @@ static size_t open_lanes(const struct leader *leader, uint32_t except, struct rc
 	for (size_t i = 0; i < leader->lane_count; i++) {
 		const struct lease_lane *lane = &leader->lanes[i];
 
-		if (lane->number == except || lane->draining || !lanes_held(&lane->lease, now_ms) ||
-		    lane->generation != leader->generation)
+		if (lane == left || lane->draining || !lanes_held(&lane->lease, now_ms) ||
+		    lane->generation != leader->generation ||
+		    !(plan_family(lane->identity.bind_address) & families))
 			continue;
 		db_array_int(array, lane->number);
 		n++;
@@ -215,6 +218,23 @@ static enum rc_status move(struct leader *leader, const struct lease_lane *lane,
 	return RC_OK;
 }
 
+/* What a lane could reach, those of its family can; look-ups can be made from any. */
+static enum rc_status move_lookups(struct leader *leader, const struct lease_lane *lane,
+				   struct rc_error *err)
+{
+	enum rc_status status = RC_OK;
+	int64_t moved = 0;
+	struct rc_buf to;
+
+	rc_buf_init(&to, 0);
+	if (open_lanes(leader, lane, PLAN_V4 | PLAN_V6, &to) > 0)
+		status = shards_move_lookups(leader->db, lane->number, &to, &moved, err);
+	rc_buf_done(&to);
+	if (moved > 0)
+		dispatch_forget_lane(leader->dispatch, lane->number);
+	return status;
+}
+
 enum rc_status leader_lanes_move(struct leader *leader, struct rc_error *err)
 {
 	int64_t now_ms = rc_clock_wall_ms();
@@ -231,10 +251,12 @@ enum rc_status leader_lanes_move(struct leader *leader, struct rc_error *err)
 		if (!gone && !lane->draining)
 			continue;
 		rc_buf_init(&to, 0);
-		if (open_lanes(leader, lane->number, &to) > 0)
+		if (open_lanes(leader, lane, plan_family(lane->identity.bind_address), &to) > 0) {
 			status = move(leader, lane, &to, all, err);
-		else
+		} else {
 			all = false;
+			status = move_lookups(leader, lane, err);
+		}
 		rc_buf_done(&to);
 		if (all && status == RC_OK)
 			lane->emptied_ms = now_ms;

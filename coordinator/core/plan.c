@@ -85,6 +85,22 @@ void plan_mx_group(const struct rc_provider *provider, const Rollcall__Resolutio
 			 resolution->domain && *resolution->domain ? resolution->domain : "-");
 }
 
+unsigned plan_family(const char *address)
+{
+	return strchr(address, ':') ? PLAN_V6 : PLAN_V4;
+}
+
+unsigned plan_families(const Rollcall__Resolution *resolution)
+{
+	unsigned families = 0;
+
+	for (const Rollcall__MxHost *host = best_host(resolution, NULL); host && !families;
+	     host = best_host(resolution, host))
+		for (size_t i = 0; i < host->n_addresses; i++)
+			families |= plan_family(host->addresses[i]);
+	return families;
+}
+
 uint32_t plan_lane(const char *group, uint32_t slot, const uint32_t *lanes, size_t n)
 {
 	uint64_t group_hash = hash_text(group, 0), bound = UINT64_MAX;

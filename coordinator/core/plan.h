@@ -15,6 +15,8 @@
 #include "rollcall.pb-c.h"
 
 enum { PLAN_GROUP_MAX = 272, PLAN_SHARD_MAX = 100 };
+/* Families of addresses, as bits. */
+enum { PLAN_V4 = 1, PLAN_V6 = 2 };
 
 /* Who runs the mail servers, asked from the most preferred one on; NULL: nobody we know. */
 const struct rc_provider *plan_provider(const struct rc_providers *providers, const char *domain,
@@ -24,6 +26,12 @@ const struct rc_provider *plan_provider(const struct rc_providers *providers, co
  * records the lowest address. Never "". */
 void plan_mx_group(const struct rc_provider *provider, const Rollcall__Resolution *resolution,
 		   char ret_group[PLAN_GROUP_MAX]);
+
+/* What a lane must have to reach the most preferred host that has an address; both: either will do.
+ * 0: no address is known. */
+unsigned plan_families(const Rollcall__Resolution *resolution);
+/* Of an address. */
+unsigned plan_family(const char *address);
 
 /* Rendezvous hashing: the same lane for the same group as long as it is among `lanes` (n > 0), and
  * of a lane that leaves only its own groups move. `slot` tells the lanes of a spread provider

@@ -11,17 +11,29 @@ enum { BUCKETS = 4096, CACHE_MAX = 100000, LANES_MAX = 1024, REFRESH_MS = 2000 }
 
 struct group {
 	struct group *next;
-	uint32_t n;
+	uint32_t n, range;
 	uint32_t lanes[GROUPS_SLOTS_MAX];
 	char name[];
 };
+
+struct lanes {
+	size_t n;
+	uint32_t number[LANES_MAX];
+	uint8_t family[LANES_MAX];
+};
+
+/*
+ * In a fleet of both families a group whose domains have one only keeps its lanes apart from what
+ * it has for the others, in slots of a range of its own: the lanes must not change with whichever
+ * domain was asked about last.
+ */
+enum { RANGE_ANY, RANGE_V4, RANGE_V6 };
 
 struct groups {
 	struct group *buckets[BUCKETS];
 	size_t cached;
 	int64_t read_at_ms;
-	uint32_t known[LANES_MAX], held[LANES_MAX]; /* heard of within a day; within two minutes */
-	size_t known_count, held_count;
+	struct lanes known, held; /* heard of within a day; within two minutes */
 };
 
 struct groups *groups_new(void)
@@ -54,9 +66,24 @@ static uint64_t known_hash(const struct groups *g)
 {
 	uint64_t hash = 14695981039346656037u;
 
-	for (size_t i = 0; i < g->known_count; i++)
-		hash = (hash ^ g->known[i]) * 1099511628211u;
+	for (size_t i = 0; i < g->known.n; i++)
+		hash = (hash ^ g->known.number[i]) * 1099511628211u;
 	return hash;
+}
+
+static void add(struct lanes *lanes, uint32_t number, unsigned family)
+{
+	lanes->number[lanes->n] = number;
+	lanes->family[lanes->n++] = (uint8_t)family;
+}
+
+/* Those of `families`. */
+static void fit(const struct lanes *lanes, unsigned families, struct lanes *ret)
+{
+	ret->n = 0;
+	for (size_t i = 0; i < lanes->n; i++)
+		if (lanes->family[i] & families)
+			add(ret, lanes->number[i], lanes->family[i]);
 }
 
 static enum rc_status read_lanes(struct groups *g, struct db *db, int64_t now_ms,
@@ -70,7 +97,7 @@ static enum rc_status read_lanes(struct groups *g, struct db *db, int64_t now_ms
 	status = db_query_kept(
 	    db,
 	    "SELECT number, g.granted_at > now() - interval '2 minutes' AND NOT "
-	    "g.returned FROM lane l"
+	    "g.returned, bind_address FROM lane l"
 	    " LEFT JOIN lane_lease g ON g.lane = l.number WHERE l.last_seen > "
 	    "now() - interval '1 day' AND l.draining_at IS NULL ORDER BY number LIMIT 1024",
 	    DB_NONE, &r, err);
@@ -78,11 +105,14 @@ static enum rc_status read_lanes(struct groups *g, struct db *db, int64_t now_ms
 		return status;
 	uint64_t before = known_hash(g);
 
-	g->known_count = g->held_count = 0;
+	g->known.n = g->held.n = 0;
 	for (int i = 0; i < db_rows(r); i++) {
-		g->known[g->known_count++] = (uint32_t)db_get_int(r, i, 0);
+		uint32_t number = (uint32_t)db_get_int(r, i, 0);
+		unsigned family = plan_family(db_get_text(r, i, 2));
+
+		add(&g->known, number, family);
 		if (db_get_bool(r, i, 1))
-			g->held[g->held_count++] = (uint32_t)db_get_int(r, i, 0);
+			add(&g->held, number, family);
 	}
 	db_result_free(r);
 	/* A lane that takes nothing new any more is to be seen at once. */
@@ -101,41 +131,45 @@ static size_t bucket_of(const char *name)
 	return hash % BUCKETS;
 }
 
-static bool among(uint32_t lane, const uint32_t *lanes, size_t n)
+static bool among(uint32_t lane, const struct lanes *lanes)
 {
-	for (size_t i = 0; i < n; i++)
-		if (lanes[i] == lane)
+	for (size_t i = 0; i < lanes->n; i++)
+		if (lanes->number[i] == lane)
 			return true;
 	return false;
 }
 
-static enum rc_status load(struct groups *g, struct db *db, const char *name, uint32_t slots,
+/* `known`, `held`: those to choose from. */
+static enum rc_status load(struct db *db, const struct lanes *known, const struct lanes *held,
 			   struct group *into, struct rc_error *err)
 {
+	const uint32_t slots = into->n, from = into->range * GROUPS_SLOTS_MAX;
 	bool have[GROUPS_SLOTS_MAX] = { false };
 	struct db_result *r;
+	/* What others of the group have comes second: where it will do, one client is seen. */
 	enum rc_status status = db_query_kept(
-	    db, "SELECT slot, lane FROM mx_group_lane WHERE mx_group = $1 AND slot < $2",
-	    DB_PARAMS(db_text(name), db_int(slots)), &r, err);
+	    db,
+	    "SELECT slot % 64, lane FROM mx_group_lane WHERE mx_group = $1 AND (slot BETWEEN $2 "
+	    "AND $2 + $3 - 1 OR slot < $3) ORDER BY slot DESC",
+	    DB_PARAMS(db_text(into->name), db_int(from), db_int(slots)), &r, err);
 
 	if (status != RC_OK)
 		return status;
 	for (int i = 0; i < db_rows(r); i++) {
 		uint32_t slot = (uint32_t)db_get_int(r, i, 0), lane = (uint32_t)db_get_int(r, i, 1);
 
-		if (slot < slots && among(lane, g->known, g->known_count)) {
+		if (slot < slots && !have[slot] && among(lane, known)) {
 			into->lanes[slot] = lane;
 			have[slot] = true;
 		}
 	}
 	db_result_free(r);
 	for (uint32_t slot = 0; slot < slots && status == RC_OK; slot++) {
-		const uint32_t *lanes = g->held_count ? g->held : g->known;
+		const struct lanes *lanes = held->n ? held : known;
 
 		if (have[slot])
 			continue;
-		into->lanes[slot] =
-		    plan_lane(name, slot, lanes, g->held_count ? g->held_count : g->known_count);
+		into->lanes[slot] = plan_lane(into->name, slot, lanes->number, lanes->n);
 		/* Another may have chosen meanwhile: his choice holds, unless its lane is gone. */
 		status = db_query_kept(
 		    db,
@@ -145,36 +179,49 @@ static enum rc_status load(struct groups *g, struct db *db, const char *name, ui
 		    "m.lane AND draining_at IS NULL AND last_seen > now() -"
 		    " interval '1 day') THEN m.lane ELSE excluded.lane END, chosen_at = now() "
 		    "RETURNING lane",
-		    DB_PARAMS(db_text(name), db_int(slot), db_int(into->lanes[slot])), &r, err);
+		    DB_PARAMS(db_text(into->name), db_int(from + slot), db_int(into->lanes[slot])),
+		    &r, err);
 		if (status == RC_OK) {
 			into->lanes[slot] = (uint32_t)db_get_int(r, 0, 0);
 			db_result_free(r);
 		}
 	}
-	into->n = slots;
 	return status;
 }
 
 enum rc_status groups_lanes(struct groups *g, struct db *db, const char *name, uint32_t slots,
-			    int64_t now_ms, uint32_t ret_lanes[GROUPS_SLOTS_MAX], size_t *ret_count,
-			    struct rc_error *err)
+			    unsigned families, int64_t now_ms, uint32_t ret_lanes[GROUPS_SLOTS_MAX],
+			    size_t *ret_count, struct rc_error *err)
 {
 	enum rc_status status = read_lanes(g, db, now_ms, err);
 	size_t bucket = bucket_of(name);
+	uint32_t range = RANGE_ANY;
+	struct lanes known, held;
 	struct group *group;
 
 	if (status != RC_OK)
 		return status;
-	if (g->known_count == 0)
+	if (g->known.n == 0)
 		return rc_error_set(err, RC_UNAVAILABLE, "there is no lane yet");
+	if (!families)
+		families = PLAN_V4;
+	fit(&g->known, families, &known);
+	/* Whoever has no way there says so. */
+	if (known.n == 0) {
+		families = PLAN_V4 | PLAN_V6;
+		fit(&g->known, families, &known);
+	}
+	fit(&g->held, families, &held);
+	if (known.n < g->known.n)
+		range = families == PLAN_V4 ? RANGE_V4 : RANGE_V6;
 	if (slots < 1)
 		slots = 1;
-	if (slots > g->known_count)
-		slots = (uint32_t)g->known_count;
+	if (slots > known.n)
+		slots = (uint32_t)known.n;
 	if (slots > GROUPS_SLOTS_MAX)
 		slots = GROUPS_SLOTS_MAX;
 	for (group = g->buckets[bucket]; group; group = group->next)
-		if (group->n == slots && strcmp(group->name, name) == 0)
+		if (group->n == slots && group->range == range && strcmp(group->name, name) == 0)
 			break;
 	if (!group) {
 		size_t len = strlen(name);
@@ -188,7 +235,9 @@ enum rc_status groups_lanes(struct groups *g, struct db *db, const char *name, u
 		if (!group)
 			return rc_error_set(err, RC_NO_MEMORY, "no memory for an MX group");
 		memcpy(group->name, name, len);
-		status = load(g, db, name, slots, group, err);
+		group->n = slots;
+		group->range = range;
+		status = load(db, &known, &held, group, err);
 		if (status != RC_OK) {
 			free(group);
 			return status;
@@ -200,9 +249,31 @@ enum rc_status groups_lanes(struct groups *g, struct db *db, const char *name, u
 	for (uint32_t i = 0; i < slots; i++) {
 		ret_lanes[i] = group->lanes[i];
 		/* Nobody sends from it now: its first attempts need not wait, its retries do. */
-		if (g->held_count && !among(ret_lanes[i], g->held, g->held_count))
-			ret_lanes[i] = plan_lane(name, i, g->held, g->held_count);
+		if (held.n && !among(ret_lanes[i], &held))
+			ret_lanes[i] = plan_lane(name, i, held.number, held.n);
 	}
 	*ret_count = slots;
 	return RC_OK;
+}
+
+enum rc_status groups_other_family(struct groups *g, struct db *db, const char *name, uint32_t lane,
+				   int64_t now_ms, uint32_t *ret_lane, struct rc_error *err)
+{
+	enum rc_status status = read_lanes(g, db, now_ms, err);
+	uint32_t lanes[GROUPS_SLOTS_MAX];
+	unsigned family = 0, known = 0;
+	size_t n;
+
+	*ret_lane = lane;
+	for (size_t i = 0; i < g->known.n; i++) {
+		known |= g->known.family[i];
+		if (g->known.number[i] == lane)
+			family = g->known.family[i];
+	}
+	if (status != RC_OK || !(known & ~family))
+		return status;
+	status = groups_lanes(g, db, name, 1, known & ~family, now_ms, lanes, &n, err);
+	if (status == RC_OK)
+		*ret_lane = lanes[0];
+	return status;
 }

@@ -209,6 +209,15 @@ static enum rc_status moved(struct db *db, const char *sql, uint32_t from, const
 	return RC_OK;
 }
 
+enum rc_status shards_move_lookups(struct db *db, uint32_t from, const struct rc_buf *to,
+				   int64_t *ret_count, struct rc_error *err)
+{
+	return counted(db,
+		       "UPDATE shard SET lane = ($2::int[])[1 + id % cardinality($2::int[])] WHERE "
+		       "lane = $1 AND state = 0 AND kind = 2",
+		       DB_PARAMS(db_int(from), db_buf(to)), ret_count, err);
+}
+
 enum rc_status shards_move(struct db *db, uint32_t from, const struct rc_buf *to, bool all,
 			   const char *why, int64_t *ret_moved, int64_t *ret_restarted,
 			   struct rc_error *err)

@@ -96,6 +96,9 @@ enum rc_status shards_unsend(struct db *db, const struct rc_buf *ids,
 enum rc_status shards_move(struct db *db, uint32_t from, const struct rc_buf *to, bool all,
 			   const char *why, int64_t *ret_moved, int64_t *ret_restarted,
 			   struct rc_error *err) RC_MUST_CHECK;
+/* Only what is to be looked up, which any lane can do. `to`: as with shards_move(). */
+enum rc_status shards_move_lookups(struct db *db, uint32_t from, const struct rc_buf *to,
+				   int64_t *ret_count, struct rc_error *err) RC_MUST_CHECK;
 /* The wall clock was set by `jump_ms` at `before_ms` of the old time: what was written by the old
  * one and waits moves along. Rows of the second after it may be either, and move too. */
 enum rc_status shards_clock_moved(struct db *db, int64_t jump_ms, int64_t before_ms,

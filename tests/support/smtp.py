@@ -42,7 +42,7 @@ class Server:
         self.go = threading.Event()
         self.sessions = []
         self.port = port
-        self.socket = socket.create_server((address, port))
+        self.socket = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
         threading.Thread(target=self._accept, daemon=True).start()
 
     def release(self):

@@ -66,6 +66,26 @@ static void a_group_is_whose_hosts_they_are(void **state)
 	assert_string_equal(group, "gmail");
 }
 
+static void the_most_preferred_host_decides_on_the_family(void **state)
+{
+	static const struct {
+		struct mx mx[2];
+		unsigned families;
+	} cases[] = {
+		{ { { 10, "a.test", "192.0.2.1" }, { 20, "b.test", "2001:db8::1" } }, PLAN_V4 },
+		{ { { 20, "a.test", "192.0.2.1" }, { 10, "b.test", "2001:db8::1" } }, PLAN_V6 },
+		/* not known of the best: the next */
+		{ { { 10, "a.test", NULL }, { 20, "b.test", "2001:db8::1" } }, PLAN_V6 },
+		{ { { 10, "a.test", NULL }, { 20, "b.test", NULL } }, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		assert_int_equal(plan_families(resolution(ROLLCALL__RESOLUTION_STATE__RESOLUTION_MX,
+							  cases[i].mx, 2)),
+				 cases[i].families);
+}
+
 static void of_a_lane_that_leaves_only_its_groups_move(void **state)
 {
 	static const uint32_t five[] = { 0, 3, 4, 8, 15 }, four[] = { 0, 3, 8, 15 },
@@ -137,6 +157,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_group_is_whose_hosts_they_are),
+		cmocka_unit_test(the_most_preferred_host_decides_on_the_family),
 		cmocka_unit_test(of_a_lane_that_leaves_only_its_groups_move),
 		cmocka_unit_test(slots_have_lanes_of_their_own),
 		cmocka_unit_test(a_sample_is_spread_evenly_and_never_empty),
