@@ -16,8 +16,6 @@ enum {
 	PAGE = 160,
 	PAGES_AT_ONCE = 4,
 	SEND_AT_ONCE = 256, /* shards of one transaction */
-	CONTROL_FRESH_S = 7 * 86400,
-	CONTROL_FRESH_INCONSISTENT_S = 600,
 	CAP_MINUTES =
 	    4 /* of a group's rate: what may be in flight so that it ends within a shard's life */
 };
@@ -258,19 +256,14 @@ static Rollcall__Budget *budget_of(struct leader *leader, const struct rc_provid
 static Rollcall__ControlNeed control_of(const struct db_result *r, int row,
 					const struct rc_provider *p)
 {
-	int control = (int)db_get_int(r, row, SENT_CONTROL);
-	int64_t age_s = db_get_int(r, row, SENT_CONTROL_AGE_S);
 	bool same_lane = db_get_int(r, row, SENT_CONTROL_LANE) == db_get_int(r, row, SENT_LANE);
 
-	if (db_get_bool(r, row, SENT_NEED_CONTROL) ||
-	    (control != VERDICT_CONTROL_REFUSED && control != VERDICT_CONTROL_ACCEPTED))
-		return ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED;
-	if (p->honesty == RC_INCONSISTENT)
-		return same_lane && age_s < CONTROL_FRESH_INCONSISTENT_S
-			   ? ROLLCALL__CONTROL_NEED__CONTROL_NEED_NONE
-			   : ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED;
-	return age_s < CONTROL_FRESH_S ? ROLLCALL__CONTROL_NEED__CONTROL_NEED_NONE
-				       : ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED;
+	return !db_get_bool(r, row, SENT_NEED_CONTROL) &&
+		       verdict_control_serves((enum verdict_control)db_get_int(r, row, SENT_CONTROL),
+					      db_get_int(r, row, SENT_CONTROL_AGE_S), same_lane,
+					      p->honesty == RC_INCONSISTENT)
+		   ? ROLLCALL__CONTROL_NEED__CONTROL_NEED_NONE
+		   : ROLLCALL__CONTROL_NEED__CONTROL_NEED_IF_ACCEPTED;
 }
 
 /* The MX set found by the look-up. */

@@ -10,7 +10,10 @@
 #include "coordinator/core/posteriors.h"
 #include "coordinator/core/scores.h"
 
-enum { FRESH_CONTROL_S = 600 }; /* how old a control may be at an inconsistent provider */
+enum {
+	FRESH_CONTROL_S = 600,	 /* how old a control may be at an inconsistent provider */
+	CONTROL_S = 7 * 24 * 3600 /* and elsewhere */
+};
 enum { ALIKE_MIN = 3 };		/* addresses refused alike before everybody counts as refused */
 
 static unsigned flags_of(const struct verdict_input *in)
@@ -408,6 +411,14 @@ static void by_reply(const struct verdict_input *in, const struct scores *scores
 		return;
 	}
 	retry(in, scores, reason, v);
+}
+
+bool verdict_control_serves(enum verdict_control control, int64_t age_s, bool same_lane,
+			    bool inconsistent)
+{
+	if (control != VERDICT_CONTROL_REFUSED && control != VERDICT_CONTROL_ACCEPTED)
+		return false;
+	return inconsistent ? same_lane && age_s < FRESH_CONTROL_S : age_s < CONTROL_S;
 }
 
 /* ---------------------------------------------------------------- the whole */

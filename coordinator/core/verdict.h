@@ -180,6 +180,10 @@ struct verdict {
 	bool need_control;     /* a fresh control is needed with the next try, whatever is known */
 };
 
+/* Whether what a domain's random control said so long ago spares asking again: for 7 days; at an
+ * inconsistent provider for 10 minutes, and only on the same lane. */
+bool verdict_control_serves(enum verdict_control control, int64_t age_s, bool same_lane,
+			    bool inconsistent);
 /* `scores` may be NULL: then no row has a score. */
 void verdict_row(const struct verdict_input *in, const struct scores *scores, struct verdict *ret);
 

@@ -168,6 +168,30 @@ static void test_codes(void **state)
 	}
 }
 
+static void test_how_long_a_control_serves(void **state)
+{
+	static const struct {
+		enum verdict_control control;
+		int64_t age_s;
+		bool same_lane, inconsistent, serves;
+	} cases[] = {
+		{ VERDICT_CONTROL_REFUSED, 7 * 86400 - 1, false, false, true },
+		{ VERDICT_CONTROL_ACCEPTED, 7 * 86400 - 1, false, false, true },
+		{ VERDICT_CONTROL_REFUSED, 7 * 86400, true, false, false },
+		{ VERDICT_CONTROL_REFUSED, 599, true, true, true },
+		{ VERDICT_CONTROL_REFUSED, 600, true, true, false },
+		{ VERDICT_CONTROL_REFUSED, 0, false, true, false },
+		{ VERDICT_CONTROL_UNDECIDED, 0, true, false, false },
+		{ 0, 0, true, false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		if (verdict_control_serves(cases[i].control, cases[i].age_s, cases[i].same_lane,
+					   cases[i].inconsistent) != cases[i].serves)
+			fail_msg("case %zu", i);
+}
+
 static void test_failures(void **state)
 {
 	(void)state;
@@ -639,6 +663,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_codes),
 		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_how_long_a_control_serves),
 		cmocka_unit_test(test_domain_and_lists),
 		cmocka_unit_test(test_control),
 		cmocka_unit_test(test_providers),
