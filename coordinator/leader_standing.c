@@ -196,7 +196,7 @@ static enum rc_status move(struct leader *leader, const struct lease_lane *lane,
 			   const struct rc_buf *to, bool all, struct rc_error *err)
 {
 	int64_t silent_ms = rc_clock_wall_ms() - lane->last_seen_ms, moved = 0, restarted = 0;
-	const char *why = lane->draining ? "draining" : "gone";
+	const char *why = silent_ms >= SHARDS_LANE_GONE_S * 1000 ? "gone" : "draining";
 	enum rc_status status = db_begin(leader->db, err);
 
 	if (status == RC_OK)

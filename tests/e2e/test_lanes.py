@@ -16,13 +16,14 @@ MICROSOFT, ELSEWHERE = "tenant.test", "elsewhere.test"
 
 
 class Site:
-    def __init__(self, work, stopping, count, domains=(), **env):
+    def __init__(self, work, stopping, count, domains=(), tenants=(), **env):
         port = free_port("127.77.0.1")
         self.microsoft = Server("127.77.0.1", port, PEOPLE)
         self.elsewhere = Server("127.77.0.2", port, PEOPLE)
         stopping.extend([self.microsoft, self.elsewhere])
         mx = {MICROSOFT: ("tenant.mail.protection.outlook.com", "127.77.0.1"), ELSEWHERE: ("mx.elsewhere.test", "127.77.0.2")}
         mx.update({domain: (f"mx.{domain}", "127.77.0.2") for domain in domains})
+        mx.update({domain: (f"{domain.split('.')[0]}.mail.protection.outlook.com", "127.77.0.1") for domain in tenants})
         dns = Dns(work, mx)
         stopping.append(dns)
         self.work = work
@@ -88,6 +89,43 @@ def test_blocked_at_one_provider_fine_elsewhere_and_back_by_a_few(work, stopping
     assert "lane_on_probation" in site.fleet.process.said() and "lane_well" in site.fleet.process.said()
     assert site.lane("lane-1")["health"] == "ok"
     show(f"after the block: {[len(p) for p in people]} recipients a session")
+
+
+def test_throttled_slows_down_on_the_same_lane(work, stopping):
+    site = Site(work, stopping, 2, TIME_SCALE=60)
+    for source in site.sources:
+        site.elsewhere.blocked[source] = "450 4.7.1 You are sending too many messages, slow down"
+    client = site.begin("list", [f"{u}@{ELSEWHERE}" for u in PEOPLE])
+    lane = wait_until("a lane to be slow", lambda: next((x for x in site.lanes() if x["providers"]), None), 60, 0.02)
+    [provider] = lane["providers"]
+    assert (provider["mx_group"], provider["health"]) == ("elsewhere.test", "slow") and provider["until"]
+    assert lane["state"] == "active" and lane["health"] == "slow"
+    assert lane["health_reason"].startswith("slow at elsewhere.test: 450 4.7.1 You are sending too many")
+    site.elsewhere.blocked.clear()
+    wait_until("the job to end", lambda: not client.alive(), 120, 0.1)
+    assert {r["rollcall_reason"] for r in site.results("list").values()} == {"mailbox_accepted"}
+    assert {site.sources[source] for source, r in asked(site.elsewhere) if r} == {lane["name"]}, "to another lane is no way out"
+    assert site.lane(lane["name"])["moves"] == []
+
+
+def test_a_big_provider_is_spread_over_the_lanes_of_its_profile(work, stopping):
+    """Four for Microsoft 365, of six. Each of its domains keeps its own, in the next job too."""
+    tenants = [f"tenant{i:02}.test" for i in range(16)]
+    site = Site(work, stopping, 6, tenants=tenants)
+
+    def homes(name, user):
+        before = len(site.microsoft.sessions)
+        client = site.begin(name, [f"{user}@{d}" for d in tenants])
+        wait_until(f"the {name} job to end", lambda: not client.alive(), 60, 0.1)
+        found = {}
+        for source, recipients in asked(site.microsoft)[before:]:
+            for line in recipients:
+                found.setdefault(line.split("@")[1].rstrip(">"), set()).add(site.sources[source])
+        assert set(found) == set(tenants) and all(len(h) == 1 for h in found.values()), found
+        return found
+    first = homes("first", "user00")
+    assert len({lane for h in first.values() for lane in h}) == 4, first
+    assert homes("second", "user01") == first
 
 
 def test_blocked_again_holds_twice_as_long(work, stopping):
