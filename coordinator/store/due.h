@@ -18,7 +18,7 @@ struct db;
 struct db_result;
 
 /* Rows of a batch; a domain that has more is begun with these. */
-enum { DUE_AT_ONCE = 200 };
+enum { DUE_AT_ONCE = 100 };
 
 /* Where the look begins. What has left stays in the index until a vacuum may remove it, which a
  * long download or a backup holds up: from here on it is not walked over again. What was made due

@@ -95,6 +95,36 @@ def test_a_million_waiting_addresses_cost_nothing(work, stopping, show):
     compare(world.truth, f"{work}/results.csv")
 
 
+def test_held_domains_stand_before_nobody(work, stopping):
+    """What falls due in a domain that the harvest guard holds is put off to the end of the hold, and others leave."""
+    world = World(f"{work}/world", mix="honest", domains=10, mx=2, rows=100)
+    stopping.append(world)
+    fleet = Fleet(f"{work}/data", **{**world.env, "LANES": lanes(1)})
+    stopping.append(fleet)
+    fleet.start()
+    cursor = fleet.database().cursor()
+    cursor.execute("INSERT INTO job (public_id, tenant, state, format, row_count, item_count, domain_count) VALUES ('held', 1, 'paused', 'txt', 5020, "
+                   "5020, 2) RETURNING id")
+    job = cursor.fetchone()[0]
+    cursor.execute("INSERT INTO job_domain (job, domain_no, domain, first_uid, n, state, mx_group, lane, held_at) VALUES (%s, 1, 'held.test', 1, 5000, 2,"
+                   " 'held.test', 0, now() - interval '1 hour'), (%s, 2, 'free.test', 5001, 20, 2, 'free.test', 0, NULL)", (job, job))
+    cursor.execute("INSERT INTO deferred (job, uid, domain_no, attempt, tries, reason, first_at, due_at, lane) SELECT %s, u, CASE WHEN u <= 5000 THEN 1 "
+                   "ELSE 2 END, 1, 1, 0, now(), now() - interval '10 min' + u * interval '1 ms', 0 FROM generate_series(1, 5020) u", (job,))
+    cursor.execute("UPDATE job SET state = 'running' WHERE id = %s", (job,))
+
+    def left():
+        cursor.execute("SELECT domain_no, n FROM shard WHERE job = %s", (job,))
+        return cursor.fetchall()
+    assert wait_until("the other domain's rows to leave", left, 30) == [(2, 20)]
+
+    def put_off():
+        cursor.execute("SELECT count(*) FROM deferred f JOIN job_domain d USING (job, domain_no) WHERE job = %s AND domain_no = 1 AND f.shard IS NULL"
+                       " AND abs(extract(epoch FROM f.due_at - d.held_at) - 86400) < 1", (job,))
+        return cursor.fetchone()[0] == 5000
+    wait_until("the held ones to be put off", put_off, 30)
+    assert {domain for domain, _ in left()} == {2}
+
+
 # ------------------------------------------------------------------------------------------------------------------------------------
 
 WATCH = """
