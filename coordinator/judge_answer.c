@@ -174,6 +174,7 @@ static void settle_deferred(struct judge *j, const struct shard *s, struct row *
 	if (v->reason == RC_REASON_GREYLISTED && *s->domain->group &&
 	    window_by_client(&s->domain->greylist->window, j->d->now_ms))
 		writes_hold(j->d->writes, s->lane, s->domain->group, d.due_at_ms, LANE_GREYLISTED,
+			    false,
 			    "it greylists by our address alone: what else there is for it waits "
 			    "along");
 	if (evidence->control == VERDICT_CONTROL_UNDECIDED && evidence->control_local) {

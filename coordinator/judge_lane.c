@@ -66,7 +66,8 @@ void judge_lane(struct judge *j, const struct shard *s, const Rollcall__Report *
 	if (last && said.present && said.class.category == RC_CATEGORY_IP_BLOCKED) {
 		quote(last->reply, why);
 		writes_hold(j->d->writes, s->lane, group,
-			    j->d->now_ms + STANDING_BLOCK_S * 1000 / scale + 1, LANE_BLOCKED, why);
+			    j->d->now_ms + STANDING_BLOCK_S * 1000 / scale + 1, LANE_BLOCKED,
+			    schedule_answered(s->health->ok_at_ms, j->d->now_ms), why);
 		return;
 	}
 	if (health && health->throttled) {
@@ -76,7 +77,7 @@ void judge_lane(struct judge *j, const struct shard *s, const Rollcall__Report *
 		if (last)
 			quote(last->reply, why);
 		writes_hold(j->d->writes, s->lane, group, j->d->now_ms + wait_ms / scale + 1,
-			    LANE_SLOW, why);
+			    LANE_SLOW, false, why);
 		return;
 	}
 	if (probation && last && said.present && !last->suspect &&

@@ -163,12 +163,17 @@ int64_t schedule_jittered_ms(int64_t due_ms, uint64_t seed, int64_t now_ms)
 	return wait_ms <= 0 ? due_ms : due_ms + (int64_t)((seed >> 40) % 1000) * wait_ms / 20000;
 }
 
+bool schedule_answered(int64_t ok_at_ms, int64_t now_ms)
+{
+	return ok_at_ms > 0 && (now_ms - ok_at_ms) / 1000 <= OK_COUNTS_S;
+}
+
 bool schedule_may_heal(const struct schedule *s, unsigned attempt, int64_t first_at_ms,
 		       int64_t ok_at_ms, int64_t now_ms)
 {
 	unsigned heal = attempt > s->n ? attempt - s->n - 1 : 0;
 
-	if (heal >= HEALS || ok_at_ms <= 0 || (now_ms - ok_at_ms) / 1000 > OK_COUNTS_S)
+	if (heal >= HEALS || !schedule_answered(ok_at_ms, now_ms))
 		return false;
 	return heal < HEALS_UNANSWERED || ok_at_ms > first_at_ms;
 }

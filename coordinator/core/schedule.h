@@ -42,6 +42,9 @@ unsigned schedule_attempts(const struct schedule *s);
 int64_t schedule_due_ms(const struct schedule *s, enum verdict_wait wait, unsigned attempt,
 			uint32_t not_before_s, int64_t first_at_ms, int64_t now_ms);
 
+/* Whether servers that last answered at `ok_at_ms` (0: never) count as ones that answer us. */
+bool schedule_answered(int64_t ok_at_ms, int64_t now_ms);
+
 /*
  * The same for a greylisted row where these servers' habits are known: tries that would come too
  * early are left out, but never the last, and where a wait is known to do the next try need not be

@@ -140,14 +140,15 @@ enum rc_status lease_holds(struct db *db, struct db_result **ret_result, struct 
 {
 	return db_query_kept(
 	    db,
-	    /* A block that is over leaves the lane on probation; who is not heard of for a week is
-	     * well. */
+	    /* A block that is over leaves the lane on probation where it was ever received; who is
+	     * not heard of for a week is well. */
 	    "WITH gone AS (DELETE FROM lane_hold WHERE health IN (1, 4) AND until <= now()"
+	    " OR health = 2 AND strikes = 0 AND until <= now()"
 	    " OR health = 3 AND until <= now() - interval '7 days'),"
-	    " ended AS (UPDATE lane_hold SET health = 3 WHERE health = 2 AND until <= now() "
-	    "RETURNING lane, mx_group)"
+	    " ended AS (UPDATE lane_hold SET health = 3 WHERE health = 2 AND strikes > 0 AND "
+	    "until <= now() RETURNING lane, mx_group)"
 	    " SELECT h.lane, h.mx_group, " DB_MS(
-		"h.until") ", h.health, e.lane IS NOT NULL FROM lane_hold h LEFT JOIN ended e ON "
+		"h.until") ", CASE WHEN h.strikes = 0 THEN 1 ELSE h.health END, e.lane IS NOT NULL FROM lane_hold h LEFT JOIN ended e ON "
 			   "e.lane = h.lane AND e.mx_group = h.mx_group"
 			   " WHERE h.until > now() OR h.health IN (2, 3)",
 	    DB_NONE, ret_result, err);

@@ -55,7 +55,7 @@ struct writes *writes_new(void)
 	batch_init(&w->held, 2);
 	batch_init(&w->controls, 6);
 	batch_init(&w->resolutions, 6);
-	batch_init(&w->holds, 5);
+	batch_init(&w->holds, 6);
 	batch_init(&w->lanes_well, 2);
 	batch_init(&w->history, 9);
 	batch_init(&w->health, 4);
@@ -346,12 +346,13 @@ void writes_known_resolution(struct writes *w, const char *domain, const void *r
 }
 
 void writes_hold(struct writes *w, int64_t lane, const char *mx_group, int64_t until_ms, int health,
-		 const char *why)
+		 bool strike, const char *why)
 {
 	batch_int(&w->holds, lane);
 	batch_text(&w->holds, mx_group);
 	batch_when(&w->holds, until_ms);
 	batch_int(&w->holds, health);
+	batch_int(&w->holds, strike);
 	batch_text(&w->holds, why);
 }
 
@@ -374,15 +375,16 @@ static const char reports_sql[] = "INSERT INTO report (shard, attempt, part, bod
 static const char holds_sql[] =
     "INSERT INTO lane_hold AS h (lane, mx_group, until, health, strikes, why)"
     " SELECT lane, mx_group, max(until), CASE WHEN bool_or(health = 2) THEN 2 WHEN bool_or(health "
-    "= 1) THEN 1 ELSE 4 END, bool_or(health = 2)::int,"
+    "= 1) THEN 1 ELSE 4 END, max(strike),"
     " (array_agg(why ORDER BY health = 2 DESC, health))[1]"
-    " FROM unnest($1::int[], $2::text[], $3::timestamptz[], $4::smallint[], $5::text[])"
-    " AS u(lane, mx_group, until, health, why) GROUP BY 1, 2 ORDER BY 1, 2"
+    " FROM unnest($1::int[], $2::text[], $3::timestamptz[], $4::smallint[], $5::int[], $6::text[])"
+    " AS u(lane, mx_group, until, health, strike, why) GROUP BY 1, 2 ORDER BY 1, 2"
     " ON CONFLICT (lane, mx_group) DO UPDATE SET"
     " until = CASE WHEN excluded.health <> 2 OR h.health = 2 AND h.until > now()"
     " THEN greatest(h.until, excluded.until)"
     " ELSE now() + (excluded.until - now()) * least(power(2, h.strikes), 12) END,"
-    " strikes = h.strikes + (excluded.health = 2 AND NOT (h.health = 2 AND h.until > now()))::int,"
+    " strikes = h.strikes + CASE WHEN h.health = 2 AND h.until > now() THEN 0 ELSE "
+    "excluded.strikes END,"
     " since = CASE WHEN excluded.health = 2 AND NOT (h.health = 2 AND h.until > now())"
     " OR h.health IN (1, 4) AND h.until <= now() THEN now() ELSE h.since END,"
     " why = CASE WHEN excluded.health = 2 OR h.health IN (1, 4) AND (h.health = 4 OR "

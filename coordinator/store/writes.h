@@ -139,9 +139,13 @@ void writes_healed(struct writes *w, int64_t lane, const char *mx_group);
 struct window;
 void writes_window(struct writes *w, const char *mx_group, const struct window *window,
 		   const char *passed_domain);
-/* A lane is to leave an MX group alone for a while. */
+/*
+ * A lane is to leave an MX group alone for a while. `strike`: they used to answer it, so that it is
+ * tried again with a few recipients, and a further block holds longer. Who has never answered it is
+ * asked by the schedule, as far as the hold lets it: nothing says that this could heal.
+ */
 void writes_hold(struct writes *w, int64_t lane, const char *mx_group, int64_t until_ms, int health,
-		 const char *why);
+		 bool strike, const char *why);
 /* It was on probation there, and is received again. */
 void writes_lane_well(struct writes *w, int64_t lane, const char *mx_group);
 /* What a probe taught of a domain: control 0: nothing new. */

@@ -63,6 +63,7 @@ def asked(server):
 def test_blocked_at_one_provider_fine_elsewhere_and_back_by_a_few(work, stopping, show):
     site = Site(work, stopping, 1, TIME_SCALE=300)
     [source] = site.sources
+    site.fleet.cli("check", f"nobody@{MICROSOFT}", check=True)  # it was received once
     site.microsoft.blocked[source] = BANNED.format(source)
     client = site.begin("list", [f"{u}@{MICROSOFT}" for u in PEOPLE] + [f"{u}@{ELSEWHERE}" for u in PEOPLE])
 
@@ -131,6 +132,7 @@ def test_a_big_provider_is_spread_over_the_lanes_of_its_profile(work, stopping):
 def test_blocked_again_holds_twice_as_long(work, stopping):
     site = Site(work, stopping, 1, TIME_SCALE=3600)
     [source] = site.sources
+    site.fleet.cli("check", f"nobody@{MICROSOFT}", check=True)  # it was received once
     site.microsoft.blocked[source] = BANNED.format(source)
     site.begin("list", [f"{u}@{MICROSOFT}" for u in PEOPLE])
     cursor = site.fleet.database().cursor()
