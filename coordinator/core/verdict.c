@@ -363,9 +363,9 @@ static void by_reply(const struct verdict_input *in, const struct scores *scores
 	}
 	if (rc_reply_review(c, code))
 		v->flags |= VERDICT_REVIEW;
-	/* A backup that was never told who is there refuses them all, by name: the better host was
-	 * not heard. */
-	if (in->knows_nobody && rc_reason_status(reason) == RC_RESULT_INVALID &&
+	/* A backup that was never told who is there refuses them all, by name: the better host is
+	 * tried first, as long as there are attempts. */
+	if (in->knows_nobody && in->attempt < in->attempts_max && rc_reason_status(reason) == RC_RESULT_INVALID &&
 	    c->fault == RC_FAULT_RECIPIENT) {
 		retry(in, scores, RC_REASON_SERVER_UNAVAILABLE, v);
 		return;
