@@ -6,34 +6,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/answer.h"
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/text.h"
 
-static const char *str(const json_t *object, const char *name)
+/* `before` and a text that may be a mail server's. */
+static void put(const char *before, const char *text)
 {
-	const char *value = json_string_value(json_object_get(object, name));
-	return value ? value : "";
-}
-
-static void print_json(const json_t *value)
-{
-	char *text = json_dumps(value, JSON_INDENT(2));
-	if (text)
-		puts(text);
-	free(text);
+	fputs(before, stdout);
+	text_put(stdout, text);
 }
 
 /* What there is to say of a lane in one line. */
 static void print_line(const json_t *lane)
 {
-	const char *state = str(lane, "state"), *health = str(lane, "health");
-	const char *reason = str(lane, "reason"), *health_reason = str(lane, "health_reason");
-	printf("%-16s %-11s %-10s %-39s %s", str(lane, "name"), state, health,
-	       str(lane, "public_address"), str(lane, "helo"));
+	const char *state = answer_text(lane, "state"), *health = answer_text(lane, "health");
+	const char *reason = answer_text(lane, "reason"),
+		   *health_reason = answer_text(lane, "health_reason");
+	printf("%-16s %-11s %-10s %-39s %s", answer_text(lane, "name"), state, health,
+	       answer_text(lane, "public_address"), answer_text(lane, "helo"));
 	if (*reason)
-		printf("  %s", reason);
+		put("  ", reason);
 	if (*health_reason)
-		printf("  %s", health_reason);
+		put("  ", health_reason);
 	putchar('\n');
 }
 
@@ -43,50 +39,73 @@ static void print_list(const json_t *answer)
 	json_t *lane, *pause;
 	printf("%-16s %-11s %-10s %-39s %s\n", "LANE", "STATE", "HEALTH", "ADDRESS", "HELO");
 	json_array_foreach(json_object_get(answer, "lanes"), i, lane) print_line(lane);
-	json_array_foreach(json_object_get(answer, "pauses"), i, pause) printf(
-	    "the fleet leaves %s alone until %s: %lld lanes were blocked there (%s)\n",
-	    str(pause, "mx_group"), str(pause, "until"),
-	    (long long)json_integer_value(json_object_get(pause, "lanes")), str(pause, "reason"));
+	json_array_foreach(json_object_get(answer, "pauses"), i, pause)
+	{
+		put("the fleet leaves ", answer_text(pause, "mx_group"));
+		printf(" alone until %s: %lld lanes were blocked there",
+		       answer_text(pause, "until"), (long long)answer_count(pause, "lanes"));
+		put(" (", answer_text(pause, "reason"));
+		puts(")");
+	}
 }
 
 static void print_lane(const json_t *lane)
 {
 	size_t i;
 	json_t *p, *warming = json_object_get(lane, "warming_up");
-	const char *since = str(lane, "draining_since");
-	printf("%s: %s%s%s\n", str(lane, "name"), str(lane, "state"),
-	       *str(lane, "reason") ? ", " : "", str(lane, "reason"));
-	printf("  identity   %s%s%s, HELO %s, MAIL FROM %s\n", str(lane, "public_address"),
-	       strcmp(str(lane, "public_address"), str(lane, "bind_address")) ? " @ " : "",
-	       strcmp(str(lane, "public_address"), str(lane, "bind_address"))
-		   ? str(lane, "bind_address")
+	const char *since = answer_text(lane, "draining_since");
+	printf("%s: %s", answer_text(lane, "name"), answer_text(lane, "state"));
+	put(*answer_text(lane, "reason") ? ", " : "", answer_text(lane, "reason"));
+	putchar('\n');
+	printf("  identity   %s%s%s, HELO %s, MAIL FROM %s\n", answer_text(lane, "public_address"),
+	       strcmp(answer_text(lane, "public_address"), answer_text(lane, "bind_address"))
+		   ? " @ "
 		   : "",
-	       str(lane, "helo"), str(lane, "mail_from"));
-	printf("  held by    %s\n", *str(lane, "worker") ? str(lane, "worker") : "nobody");
-	printf("  seen       first %s, last %s\n", str(lane, "first_seen_at"),
-	       str(lane, "last_seen_at"));
+	       strcmp(answer_text(lane, "public_address"), answer_text(lane, "bind_address"))
+		   ? answer_text(lane, "bind_address")
+		   : "",
+	       answer_text(lane, "helo"), answer_text(lane, "mail_from"));
+	printf("  held by    %s\n",
+	       *answer_text(lane, "worker") ? answer_text(lane, "worker") : "nobody");
+	printf("  seen       first %s, last %s\n", answer_text(lane, "first_seen_at"),
+	       answer_text(lane, "last_seen_at"));
 	if (*since)
 		printf("  draining   since %s\n", since);
 	if (json_is_object(warming))
 		printf("  warming up day %lld: %lld of %lld recipients\n",
-		       (long long)json_integer_value(json_object_get(warming, "day")),
-		       (long long)json_integer_value(json_object_get(warming, "sent")),
-		       (long long)json_integer_value(json_object_get(warming, "recipients_a_day")));
-	printf("  health     %s\n", str(lane, "health"));
-	json_array_foreach(json_object_get(lane, "providers"), i, p) printf(
-	    "    %-9s at %s since %s%s%s: %s\n", str(p, "health"), str(p, "mx_group"),
-	    str(p, "since"), *str(p, "until") ? ", until " : "", str(p, "until"), str(p, "reason"));
-	printf("  doctor     %s%s%s\n", str(lane, "fitness"),
-	       *str(lane, "checked_at") ? ", looked at " : "", str(lane, "checked_at"));
+		       (long long)answer_count(warming, "day"),
+		       (long long)answer_count(warming, "sent"),
+		       (long long)answer_count(warming, "recipients_a_day"));
+	printf("  health     %s\n", answer_text(lane, "health"));
+	json_array_foreach(json_object_get(lane, "providers"), i, p)
+	{
+		printf("    %-9s", answer_text(p, "health"));
+		put(" at ", answer_text(p, "mx_group"));
+		printf(" since %s%s%s", answer_text(p, "since"),
+		       *answer_text(p, "until") ? ", until " : "", answer_text(p, "until"));
+		put(": ", answer_text(p, "reason"));
+		putchar('\n');
+	}
+	printf("  doctor     %s%s%s\n", answer_text(lane, "fitness"),
+	       *answer_text(lane, "checked_at") ? ", looked at " : "",
+	       answer_text(lane, "checked_at"));
 	json_array_foreach(json_object_get(lane, "findings"), i, p)
-	    printf("    %-6s %-10s %s\n", str(p, "result"), str(p, "check"), str(p, "text"));
-	json_array_foreach(json_object_get(lane, "moves"), i, p) printf(
-	    "  moved      %s %s -> %s, %lld of %s%s%s, %s%s\n", str(p, "at"), str(p, "from"),
-	    str(p, "to"), (long long)json_integer_value(json_object_get(p, "count")), str(p, "job"),
-	    *str(p, "domain") ? " at " : "", str(p, "domain"), str(p, "reason"),
-	    json_is_true(json_object_get(p, "greylist_clock_restarted"))
-		? "; its greylist clock began anew"
-		: "");
+	{
+		printf("    %-6s %-10s", answer_text(p, "result"), answer_text(p, "check"));
+		put(" ", answer_text(p, "text"));
+		putchar('\n');
+	}
+	json_array_foreach(json_object_get(lane, "moves"), i, p)
+	{
+		printf("  moved      %s %s -> %s, %lld of %s", answer_text(p, "at"),
+		       answer_text(p, "from"), answer_text(p, "to"),
+		       (long long)answer_count(p, "count"), answer_text(p, "job"));
+		put(*answer_text(p, "domain") ? " at " : "", answer_text(p, "domain"));
+		printf(", %s%s\n", answer_text(p, "reason"),
+		       json_is_true(json_object_get(p, "greylist_clock_restarted"))
+			   ? "; its greylist clock began anew"
+			   : "");
+	}
 }
 
 int cli_lanes(const struct cli_command *command, int argc, char **argv)
@@ -135,7 +154,7 @@ int cli_lanes(const struct cli_command *command, int argc, char **argv)
 	    client_call(&client, change ? "POST" : "GET", path, NULL, NULL, &answer, &err);
 	int exit_status = status == RC_OK ? CLI_OK : cli_fail(&err);
 	if (status == RC_OK && as_json)
-		print_json(answer);
+		answer_print(answer);
 	else if (status == RC_OK && list)
 		print_list(answer);
 	else if (status == RC_OK)
