@@ -19,6 +19,6 @@ int64_t answer_count(const json_t *json, const char *name)
 
 void answer_print(const json_t *json)
 {
-	json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
+	json_dumpf(json, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(12));
 	putchar('\n');
 }

@@ -238,6 +238,8 @@ static void print_row(const struct client *client, const char *address, const js
 	const json_t *score = json_object_get(verdict, "score");
 	bool final = json_is_true(json_object_get(row, "final"));
 
+	if (!final && strcmp(reason, rc_reason_name(RC_REASON_NOT_PROBED)) == 0)
+		status = reason = ""; /* it waits for its turn */
 	text_put(stdout, *answer_text(row, "email") ? answer_text(row, "email") : address);
 	printf(": ");
 	text_put(stdout, *status ? status : "not known yet");
@@ -287,7 +289,7 @@ static void print_row(const struct client *client, const char *address, const js
 	}
 	print_field("\n  verdict: ", *status ? status : "not known yet");
 	print_field(", ", reason);
-	print_field(", by rule ", answer_text(verdict, "rules"));
+	print_field(", under the rules ", answer_text(verdict, "rules"));
 	puts(final ? "" : " (not final)");
 }
 
@@ -354,9 +356,8 @@ static int check_one(struct client *client, const char *address, int64_t wait_ms
 		}
 		const char *next = answer_text(row, "next_attempt_at");
 		if (*next && !told) {
-			cli_warn("%s: the server wants us to come back later; next attempt at %s (Ctrl-C stops waiting, --wait S waits S "
-				 "seconds)",
-				 address, next);
+			cli_warn("%s: no final answer yet (%s); next attempt at %s (Ctrl-C stops waiting, --wait S waits S seconds)",
+				 address, answer_text(json_object_get(row, "rollcall"), "reason"), next);
 			told = true;
 		}
 		int64_t left_ms = wait_ms >= 0 ? wait_ms - (int64_t)(now_ms - started_ms) : POLL_MS;

@@ -41,6 +41,8 @@ int cli_outcomes(const struct cli_command *command, int argc, char **argv);
 int cli_regrade(const struct cli_command *command, int argc, char **argv);
 int cli_domains(const struct cli_command *command, int argc, char **argv);
 
+/* Whether `list` is names of result statuses with commas between; else says which is none and which there are. */
+bool cli_statuses(const struct cli_command *command, const char *list);
 void cli_usage(const struct cli_command *command);
 /* Prints "rollcall: ..." and the way to --help; returns CLI_USAGE. */
 int cli_misuse(const struct cli_command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));

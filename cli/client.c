@@ -268,7 +268,9 @@ static enum rc_status problem_tell(const struct transfer *transfer, long http, s
 		snprintf(where, sizeof where, " (record %lld%s%s)", (long long)json_integer_value(row), *place ? ", " : "", place);
 	else if (*place)
 		snprintf(where, sizeof where, " (%s)", place);
-	if (detail || title)
+	if ((detail || title) && status == RC_DENIED && http == 401)
+		rc_error_set(err, status, "%s: check ROLLCALL_KEY or %s/key", detail ? detail : title, transfer->client->data);
+	else if (detail || title)
 		rc_error_set(err, status, "%s%s", detail ? detail : title, where);
 	else if (status == RC_DENIED)
 		rc_error_set(err, status, "the server takes no such key (HTTP %ld): check ROLLCALL_KEY or %s/key", http,

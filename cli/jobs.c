@@ -191,6 +191,8 @@ int cli_jobs(const struct cli_command *command, int argc, char **argv)
 			chosen.output.path = optarg;
 			break;
 		case 's':
+			if (!cli_statuses(command, optarg))
+				return CLI_USAGE;
 			chosen.output.status = optarg;
 			break;
 		case 'f':

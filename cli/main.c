@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/reply/reason.h"
 
 #define CLIENT_HELP                                                                                                              \
 	"  --url URL         the server: http://host:port, or unix:/path/of/its/socket (ROLLCALL_URL; else the file DIR/url)\n"   \
@@ -73,7 +74,7 @@ static const struct cli_command commands[] = {
 	  "  add FILE          addresses and domains, one a line, or CSV or NDJSON, plain or gzip or zstd; - is standard input\n"
 	  "  add ENTRY...      addresses (ann@example.org) and whole domains (example.org)\n"
 	  "  list              what is there, newest first, and where it comes from\n"
-	  "  remove ENTRY...   takes them off\n"
+	  "  remove ENTRY...   takes them off; without --client for every customer\n"
 	  "  --client C        of one of your customers only (else: for all)\n"
 	  "  --column C        the column of the addresses, by name or number\n"
 	  "  --domain D        list only what belongs to this domain\n"
@@ -90,8 +91,8 @@ static const struct cli_command commands[] = {
 	  cli_lanes },
 	{ "doctor", "[--OPTION VALUE ...]", "is this machine fit to probe",
 	  "Looks at each lane: does this machine have its address, is port 25 open from it, is its reverse DNS its HELO name and does that\n"
-	  "lead back, can its MAIL FROM be answered (these four decide); SPF, abuse@ and postmaster@, block lists, database, broker and\n"
-	  "limits (these warn). Every worker does the same at start and every hour.\n"
+	  "lead back, can its MAIL FROM be answered; are database and broker there (these decide); SPF, abuse@ and postmaster@, block\n"
+	  "lists and limits (these warn). Every worker does the same at start and every hour.\n"
 	  "  --OPTION VALUE    any option of rollcall-worker and rollcall-coordinator, such as --lanes, --mail-from, --dns,\n"
 	  "                    --doctor-target, --dnsbls; ROLLCALL_* variables do the same\n"
 	  "  --config FILE     options as `name = value` lines\n"
@@ -139,6 +140,29 @@ int cli_misuse(const struct cli_command *command, const char *format, ...)
 	else
 		fputs("\nSee rollcall --help.\n", stderr);
 	return CLI_USAGE;
+}
+
+bool cli_statuses(const struct cli_command *command, const char *list)
+{
+	char known[256] = "";
+
+	for (unsigned i = 1; *rc_result_status_name((enum rc_result_status)i); i++)
+		snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i == 1 ? "" : ", ",
+			 rc_result_status_name((enum rc_result_status)i));
+	for (const char *p = list;;) {
+		size_t len = strcspn(p, ",");
+		char word[32] = "";
+
+		if (len < sizeof word)
+			memcpy(word, p, len);
+		if (rc_result_status_find(word) == RC_RESULT_UNSET) {
+			cli_misuse(command, "there is no status \"%.*s\"; there are %s.", (int)(len < 64 ? len : 64), p, known);
+			return false;
+		}
+		if (!p[len])
+			return true;
+		p += len + 1;
+	}
 }
 
 int cli_bad_option(const struct cli_command *command, int letter, const char *arg)
@@ -215,7 +239,7 @@ int main(int argc, char **argv)
 {
 	setlocale(LC_CTYPE, "");
 	if (argc < 2)
-		return cli_misuse(NULL, "say what to do: rollcall up, verify, check, doctor, explain or jobs.");
+		return cli_misuse(NULL, "name a command.");
 	const char *name = argv[1];
 	if (strcmp(name, "--version") == 0) {
 		puts("rollcall " ROLLCALL_VERSION);

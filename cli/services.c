@@ -176,7 +176,7 @@ int services_options(const struct cli_command *command, int argc, char **argv,
 		const char *arg = argv[i];
 		if (strncmp(arg, "--", 2) != 0 || !arg[2]) {
 			exit_status =
-			    cli_misuse(command, "up takes options only, not \"%s\".", arg);
+			    cli_misuse(command, "%s takes options only, not \"%s\".", command->name, arg);
 			goto out;
 		}
 		const char *name = arg + 2, *equals = strchr(name, '='), *value;
@@ -191,8 +191,8 @@ int services_options(const struct cli_command *command, int argc, char **argv,
 				continue;
 			}
 			exit_status =
-			    cli_misuse(command, "neither up nor a service has an option \"%.*s\".",
-				       (int)len + 2, arg);
+			    cli_misuse(command, "neither %s nor a service has an option \"%.*s\".",
+				       command->name, (int)len + 2, arg);
 			goto out;
 		}
 		if (equals) {

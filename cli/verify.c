@@ -154,6 +154,8 @@ int cli_verify(const struct cli_command *command, int argc, char **argv)
 			words.column = optarg;
 			break;
 		case 's':
+			if (!cli_statuses(command, optarg))
+				return CLI_USAGE;
 			output.status = optarg;
 			break;
 		case 'm':
@@ -200,6 +202,10 @@ int cli_verify(const struct cli_command *command, int argc, char **argv)
 		bool fine = folder && (access(output.path, F_OK) == 0 ? access(output.path, W_OK) == 0 : access(where, W_OK | X_OK) == 0);
 		int why = errno;
 		free(folder);
+		if (fine && stat(output.path, &stat_of) == 0 && S_ISDIR(stat_of.st_mode)) {
+			fine = false;
+			why = EISDIR;
+		}
 		if (!fine) {
 			cli_warn("cannot write %s: %s", output.path, strerror(why));
 			if (!standard_input)

@@ -116,7 +116,7 @@ static const struct row {
 	[RC_REASON_CANCELLED] = { "cancelled", SKIPPED,
 				  "The job was cancelled before this row had its turn." },
 	[RC_REASON_NOT_PROBED] = { "not_probed", SKIPPED,
-				   "The job was closed before this row had its turn." },
+				   "This row has not had its turn, or its job was closed before that." },
 };
 
 static const char *const status_names[] = {
