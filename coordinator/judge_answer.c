@@ -85,6 +85,8 @@ static void note_greylisting(struct judge *j, const struct shard *s, const struc
 	if (row->deferred && row->attempt > 0 && row->reason == RC_REASON_GREYLISTED) {
 		if (waited_ms <= 0 || waited_ms > DAY_MS)
 			return;
+		if (greylisted && answer->attempt > j->context->schedule.n)
+			return; /* who never passes says nothing of when others do */
 		if (greylisted) {
 			window_refused(&g->window, wait_s, now_ms);
 		} else {
@@ -170,8 +172,9 @@ static void settle_deferred(struct judge *j, const struct shard *s, struct row *
 	if (v->attempt_spent)
 		d.due_at_ms =
 		    schedule_jittered_ms(d.due_at_ms, jitter_seed(s, d.attempt), j->d->now_ms);
-	/* Every other recipient would be told the same until then. */
-	if (v->reason == RC_REASON_GREYLISTED && *s->domain->group &&
+	/* Every other recipient would be told the same until then. One that is still turned away
+	 * after that stands for itself. */
+	if (v->reason == RC_REASON_GREYLISTED && answer->attempt == 1 && *s->domain->group &&
 	    window_by_client(&s->domain->greylist->window, j->d->now_ms))
 		writes_hold(j->d->writes, s->lane, s->domain->group, d.due_at_ms, LANE_GREYLISTED,
 			    false,

@@ -56,8 +56,8 @@ enum rc_status leader_holds(struct leader *leader, struct rc_error *err)
 		return status;
 	for (int i = 0; i < db_rows(r); i++)
 		for (size_t k = 0; k < leader->lane_count; k++)
-			dispatch_hold(leader->dispatch, leader->lanes[k].number,
-				      db_get_text(r, i, 0), db_get_int(r, i, 1));
+			dispatch_hold_more(leader->dispatch, leader->lanes[k].number,
+					   db_get_text(r, i, 0), db_get_int(r, i, 1));
 	db_result_free(r);
 	return RC_OK;
 }

@@ -428,6 +428,14 @@ void dispatch_hold(struct dispatch *d, uint32_t lane, const char *name, int64_t 
 		hold->until_ms = until_ms;
 }
 
+void dispatch_hold_more(struct dispatch *d, uint32_t lane, const char *name, int64_t until_ms)
+{
+	struct hold *hold = hold_get(d, lane, name);
+
+	if (hold && hold->until_ms < until_ms)
+		hold->until_ms = until_ms;
+}
+
 void dispatch_test(struct dispatch *d, uint32_t lane, const char *name, int64_t until_ms,
 		   uint32_t most)
 {

@@ -72,6 +72,8 @@ void dispatch_group_cap(struct dispatch *d, const char *group, uint32_t shards,
 /* Nothing of that group leaves on that lane before `until_ms`: its servers have asked us to slow
  * down. */
 void dispatch_hold(struct dispatch *d, uint32_t lane, const char *group, int64_t until_ms);
+/* The same, where it is not held for longer already. */
+void dispatch_hold_more(struct dispatch *d, uint32_t lane, const char *group, int64_t until_ms);
 /* On probation there until `until_ms`: one shard at a time, of at most `most` recipients. */
 void dispatch_test(struct dispatch *d, uint32_t lane, const char *group, int64_t until_ms,
 		   uint32_t most);

@@ -150,6 +150,8 @@ int64_t schedule_greylisted_ms(const struct schedule *s, const struct window *wi
 		return due;
 	/* A little more than was ever seen to do; and no sooner than the server asked. */
 	enough = first_at_ms + scaled_ms(s, enough_s + enough_s / 20);
+	if (enough <= now_ms) /* it was in vain this time */
+		return due;
 	if (not_before_s && enough < now_ms + scaled_ms(s, not_before_s))
 		enough = now_ms + scaled_ms(s, not_before_s);
 	return enough > now_ms && enough < due ? enough : due;

@@ -96,10 +96,14 @@ static enum rc_status read_lanes(struct groups *g, struct db *db, int64_t now_ms
 		return RC_OK;
 	status = db_query_kept(
 	    db,
-	    "SELECT number, g.granted_at > now() - interval '2 minutes' AND NOT "
-	    "g.returned, bind_address FROM lane l"
-	    " LEFT JOIN lane_lease g ON g.lane = l.number WHERE l.last_seen > "
-	    "now() - interval '1 day' AND l.draining_at IS NULL ORDER BY number LIMIT 1024",
+	    /* Those that drain where there is no other: what is new waits there, and nobody else does
+	     * for it. */
+	    "WITH seen AS (SELECT * FROM lane WHERE last_seen > now() - interval '1 day')"
+	    " SELECT number, g.granted_at > now() - interval '2 minutes' AND NOT "
+	    "g.returned, bind_address FROM seen l"
+	    " LEFT JOIN lane_lease g ON g.lane = l.number WHERE l.draining_at IS NULL"
+	    " OR NOT EXISTS (SELECT FROM seen WHERE draining_at IS NULL) ORDER BY number LIMIT "
+	    "1024",
 	    DB_NONE, &r, err);
 	if (status != RC_OK)
 		return status;

@@ -46,7 +46,7 @@ enum rc_status progress_overdue(struct db *db, struct db_result **ret_result, st
 	return db_query_kept(
 	    db,
 	    "SELECT id, table_set, item_count FROM job WHERE state IN ('running', 'paused', 'held')"
-	    " AND deadline_at <= now() AND item_count IS NOT NULL LIMIT 10",
+	    " AND deadline_at <= now() AND item_count IS NOT NULL ORDER BY deadline_at LIMIT 10",
 	    DB_NONE, ret_result, err);
 }
 
@@ -79,7 +79,11 @@ enum rc_status progress_drop_domain(struct db *db, int64_t job, int32_t domain_n
 
 enum rc_status progress_drop_job(struct db *db, int64_t job, struct rc_error *err)
 {
-	return db_query_kept(db, "UPDATE shard SET state = 4 WHERE job = $1 AND state IN (0, 1, 3)",
+	/* A paused one runs to its end, too: only what runs is finished. */
+	return db_query_kept(db,
+			     "WITH runs AS (UPDATE job SET state = 'running' WHERE id = $1 AND state IN "
+			     "('paused', 'held'))"
+			     " UPDATE shard SET state = 4 WHERE job = $1 AND state IN (0, 1, 3)",
 			     DB_PARAMS(db_int(job)), NULL, err);
 }
 

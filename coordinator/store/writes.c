@@ -382,7 +382,7 @@ static const char holds_sql[] =
     " ON CONFLICT (lane, mx_group) DO UPDATE SET"
     " until = CASE WHEN excluded.health <> 2 OR h.health = 2 AND h.until > now()"
     " THEN greatest(h.until, excluded.until)"
-    " ELSE now() + (excluded.until - now()) * least(power(2, h.strikes), 12) END,"
+    " ELSE now() + (excluded.until - now()) * least(power(2, least(h.strikes, 4)), 12) END,"
     " strikes = h.strikes + CASE WHEN h.health = 2 AND h.until > now() THEN 0 ELSE "
     "excluded.strikes END,"
     " since = CASE WHEN excluded.health = 2 AND NOT (h.health = 2 AND h.until > now())"

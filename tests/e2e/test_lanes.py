@@ -346,3 +346,35 @@ def test_lanes_as_json(work, stopping):
     assert {f["check"] for f in answer["lanes"][0]["findings"]} >= {"reverse", "mx"}
     show_ = site.fleet.cli("lanes", "show", "lane-1", check=True).stdout
     assert "doctor     overridden" in show_ and " mx         the MAIL FROM domain" in show_
+
+
+def test_where_all_lanes_drain_what_is_new_waits_and_nothing_stands(work, stopping):
+    site = Site(work, stopping, 1)
+    site.fleet.cli("lanes", "drain", "lane-1", check=True)
+    cursor = site.fleet.database().cursor()
+    client = site.begin("list", [f"{u}@{ELSEWHERE}" for u in PEOPLE])
+
+    def planned():
+        cursor.execute("SELECT count(*) FROM shard WHERE kind = 1 AND state = 0")
+        return cursor.fetchone()[0]
+    wait_until("the list to wait for a lane", planned, 60)
+    assert site.fleet.get("/readyz")[0] == 200 and not asked(site.elsewhere)
+    assert "there is no lane" not in site.fleet.process.said()
+    site.fleet.cli("lanes", "activate", "lane-1", check=True)
+    wait_until("the list to end", lambda: not client.alive(), 60)
+    assert {r["rollcall_reason"] for r in site.results("list").values()} == {"mailbox_accepted"}
+
+
+def test_a_paused_job_ends_at_its_deadline(work, stopping):
+    site = Site(work, stopping, 1)
+    [source] = site.sources
+    site.microsoft.blocked[source] = BANNED.format(source)
+    site.begin("list", [f"{u}@{MICROSOFT}" for u in PEOPLE])
+    cursor = site.fleet.database().cursor()
+    wait_until("the lane to be blocked", lambda: site.lane("lane-1")["health"] == "blocked", 60)
+    [job] = site.fleet.get("/v1/jobs")[1]["jobs"]
+    assert site.fleet.request("POST", f"/v1/jobs/{job['id']}/pause", b"")[0] == 200
+    cursor.execute("UPDATE job SET deadline_at = now()")
+    wait_until("the paused job to end", lambda: site.fleet.get(f"/v1/jobs/{job['id']}")[1]["state"] == "done", 60)
+    cursor.execute("SELECT count(*) FROM result")
+    assert cursor.fetchone()[0] == len(PEOPLE)

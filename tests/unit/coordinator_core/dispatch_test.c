@@ -286,6 +286,7 @@ static void blocked_at_one_provider_only_and_from_that_lane(void **state)
 		add_on(d, lane, 40 + lane, 10, "other.test", DISPATCH_BULK, false);
 	}
 	dispatch_hold(d, 0, "microsoft365", NOW + 1);
+	dispatch_hold_more(d, 0, "microsoft365", NOW - 1); /* not for less */
 	assert_int_equal(pick_cost(d, 0, &id), 10);
 	assert_int_equal(id, 40);
 	assert_int_equal(pick_cost(d, 0, &id), 0);

@@ -145,6 +145,9 @@ static void test_greylisters_that_are_known(void **state)
 			 first + 1680000);
 	assert_int_equal(schedule_greylisted_ms(&s, &w, 1, 1800, first, now, &attempt),
 			 now + 1800000);
+	/* what was enough for others was in vain: the schedule goes on, whatever the server says */
+	assert_int_equal(schedule_greylisted_ms(&s, &w, 2, 300, first, first + 1700000, &attempt),
+			 first + 2100000);
 	/* never the last one */
 	w = (struct window){ 0 };
 	window_refused(&w, 80000, now);
