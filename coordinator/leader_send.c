@@ -228,7 +228,7 @@ static uint32_t share(uint32_t value, uint32_t lanes)
 	return value == 0 ? 0 : value / lanes ? value / lanes : 1;
 }
 
-/* `greylists`: its servers are known to make strangers wait, and one session is as good as two. */
+/* `greylists`: its servers make strangers wait, or may: one session is as good as two to find out. */
 static Rollcall__Budget *budget_of(struct leader *leader, const struct rc_provider *p,
 				   bool greylists)
 {

@@ -53,7 +53,7 @@ enum {
 	SENT_CONTROL,
 	SENT_CONTROL_AGE_S,
 	SENT_CONTROL_LANE,
-	SENT_GREYLISTS, /* its MX group was seen to */
+	SENT_GREYLISTS, /* its MX group was seen to, or has accepted nobody yet: it may */
 	SENT_DOUBTED,
 	SENT_WITNESSED,
 	SENT_CONTROL_HOST

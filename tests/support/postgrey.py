@@ -3,6 +3,7 @@ import glob
 import os
 import re
 import shutil
+import signal
 
 from . import debs
 from .process import Process, answers, free_port, wait_until
@@ -58,4 +59,4 @@ class Postgrey:
 
     def stop(self):
         if self.process:
-            self.process.stop()
+            self.process.stop(signal.SIGKILL)  # it may take a minute over a polite signal, and nobody needs its files
