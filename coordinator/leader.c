@@ -273,6 +273,8 @@ static void forget_everything(struct leader *leader)
 	free(leader->offers);
 	leader->lanes = NULL;
 	leader->lane_count = 0;
+	leader->offers = NULL;
+	leader->offer_count = 0;
 	leader->generation = 0;
 	writes_clear(leader->writes);
 	groups_forget(leader->groups);
@@ -474,6 +476,7 @@ static void leader_free(struct leader *leader)
 	dispatch_free(leader->dispatch);
 	rc_buf_done(&leader->unsent);
 	free(leader->lanes);
+	free(leader->offers);
 	free(leader->cursors);
 	free(leader);
 }
