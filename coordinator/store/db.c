@@ -11,6 +11,8 @@
 #include "common/base/clock.h"
 
 enum {
+	PARAMS_MAX = 64,
+	SQL_MAX = 16384,
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_MAX_MS = 3000,
 	MESSAGE_MAX = 600 /* octets of the server's words in ours */
@@ -68,9 +70,6 @@ static void drop(struct db *db)
 {
 	set_cancel(db, NULL);
 	forget_kept(db);
-	if (db->copy_row)
-		PQfreemem(db->copy_row);
-	db->copy_row = NULL;
 	if (db->conn)
 		PQfinish(db->conn);
 	db->conn = NULL;
@@ -279,8 +278,15 @@ enum rc_status db_gone(struct rc_error *err)
 /* ------------------------------------------------------------------------------------------------
  * statements */
 
-enum rc_status db_flatten(const struct db_param *params, int count, struct db_flat *flat,
-			  struct rc_error *err)
+/* Parameters as libpq takes them; it points into the ones it was made of. */
+struct flat {
+	const char *values[PARAMS_MAX];
+	int lens[PARAMS_MAX];
+	int formats[PARAMS_MAX];
+};
+
+static enum rc_status flatten(const struct db_param *params, int count, struct flat *flat,
+			      struct rc_error *err)
 {
 	if (count > PARAMS_MAX)
 		return rc_error_set(err, RC_LIMIT, "a statement with %d parameters", count);
@@ -292,13 +298,13 @@ enum rc_status db_flatten(const struct db_param *params, int count, struct db_fl
 	return RC_OK;
 }
 
-enum rc_status db_take(struct db *db, PGresult *res, const char *sql, struct db_result **ret_result,
-		       struct rc_error *err)
+static enum rc_status take(struct db *db, PGresult *res, const char *sql,
+			   struct db_result **ret_result, struct rc_error *err)
 {
 	ExecStatusType status = PQresultStatus(res);
 	struct db_result *result;
 
-	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_SINGLE_TUPLE)
+	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
 		return db_failed(db, res, sql, err);
 	if (!ret_result) {
 		PQclear(res);
@@ -317,14 +323,14 @@ enum rc_status db_take(struct db *db, PGresult *res, const char *sql, struct db_
 enum rc_status db_query(struct db *db, const char *sql, const struct db_param *params, int count,
 			struct db_result **ret_result, struct rc_error *err)
 {
-	struct db_flat flat;
-	enum rc_status status = db_flatten(params, count, &flat, err);
+	struct flat flat;
+	enum rc_status status = flatten(params, count, &flat, err);
 
 	if (status != RC_OK)
 		return status;
 	if (db->lost)
 		return db_gone(err);
-	return db_take(
+	return take(
 	    db, PQexecParams(db->conn, sql, count, NULL, flat.values, flat.lens, flat.formats, 0),
 	    sql, ret_result, err);
 }
@@ -363,8 +369,8 @@ static const char *kept_name(struct db *db, const char *sql, bool *ret_new)
 enum rc_status db_query_kept(struct db *db, const char *sql, const struct db_param *params,
 			     int count, struct db_result **ret_result, struct rc_error *err)
 {
-	struct db_flat flat;
-	enum rc_status status = db_flatten(params, count, &flat, err);
+	struct flat flat;
+	enum rc_status status = flatten(params, count, &flat, err);
 	const char *name;
 	bool is_new;
 	PGresult *res;
@@ -385,16 +391,16 @@ enum rc_status db_query_kept(struct db *db, const char *sql, const struct db_par
 		PQclear(res);
 		db->kept_count++;
 	}
-	return db_take(
-	    db, PQexecPrepared(db->conn, name, count, flat.values, flat.lens, flat.formats, 0), sql,
-	    ret_result, err);
+	return take(db,
+		    PQexecPrepared(db->conn, name, count, flat.values, flat.lens, flat.formats, 0),
+		    sql, ret_result, err);
 }
 
 enum rc_status db_exec(struct db *db, const char *sql, struct rc_error *err)
 {
 	if (db->lost)
 		return db_gone(err);
-	return db_take(db, PQexec(db->conn, sql), sql, NULL, err);
+	return take(db, PQexec(db->conn, sql), sql, NULL, err);
 }
 
 enum rc_status db_execf(struct db *db, struct rc_error *err, const char *format, ...)
@@ -429,7 +435,7 @@ enum rc_status db_commit(struct db *db, struct rc_error *err)
 		return rc_error_set(err, RC_BROKEN,
 				    "the transaction had failed and was rolled back");
 	}
-	return db_take(db, res, "COMMIT", NULL, err);
+	return take(db, res, "COMMIT", NULL, err);
 }
 
 void db_rollback(struct db *db)
@@ -442,23 +448,4 @@ void db_rollback(struct db *db)
 	if (PQresultStatus(res) != PGRES_COMMAND_OK)
 		db->lost = true;
 	PQclear(res);
-}
-
-char *db_quote_name(struct db *db, const char *name)
-{
-	char *quoted, *copy;
-
-	if (db->lost)
-		return NULL;
-	quoted = PQescapeIdentifier(db->conn, name, strlen(name));
-	if (!quoted)
-		return NULL;
-	copy = strdup(quoted);
-	PQfreemem(quoted);
-	return copy;
-}
-
-struct pg_conn *db_conn(struct db *db)
-{
-	return db->lost ? NULL : db->conn;
 }

@@ -114,28 +114,18 @@ const uint8_t *db_get_bytes(const struct db_result *result, int row, int column,
 
 /*
  * COPY. `sql` is the whole statement, "COPY t (a, b) FROM STDIN". Between start and end no other
- * call may be made on `db`. In: put any octets, in any portions (text format:
+ * call may be made on `db`. Put any octets, in any portions (text format:
  * db_copy_text/int/null/... write a line), end. On failure the COPY is over.
  */
 enum rc_status db_copy_in_start(struct db *db, const char *sql, struct rc_error *err) RC_MUST_CHECK;
 enum rc_status db_copy_in_put(struct db *db, const void *data, size_t len,
 			      struct rc_error *err) RC_MUST_CHECK;
 enum rc_status db_copy_in_end(struct db *db, int64_t *ret_rows, struct rc_error *err) RC_MUST_CHECK;
-void db_copy_in_abort(struct db *db, const char *why);
-/* Out: each row as the server sends it (text format: one line with its \n), valid until the next
- * call. *ret_data NULL: the end. */
-enum rc_status db_copy_out_start(struct db *db, const char *sql,
-				 struct rc_error *err) RC_MUST_CHECK;
-enum rc_status db_copy_out_next(struct db *db, const char **ret_data, size_t *ret_len,
-				struct rc_error *err) RC_MUST_CHECK;
-/* Reads off what is left, or cancels it. Always safe. */
-void db_copy_out_abort(struct db *db);
 
 /* One field of COPY's text format, escaped; `last` ends the line, else a tab follows. */
 void db_copy_text(struct rc_buf *line, const char *data, size_t len, bool last);
 void db_copy_int(struct rc_buf *line, int64_t value, bool last);
 void db_copy_null(struct rc_buf *line, bool last);
-void db_copy_bytes(struct rc_buf *line, const void *data, size_t len, bool last);
 
 /* An array literal "{...}" for a parameter such as $1::bigint[], text[], bytea[]: begin with an
  * empty buffer, close, db_buf(). */
@@ -144,22 +134,5 @@ void db_array_text(struct rc_buf *array, const char *data, size_t len); /* data 
 void db_array_bytes(struct rc_buf *array, const void *data, size_t len);
 void db_array_null(struct rc_buf *array);
 void db_array_end(struct rc_buf *array);
-
-/* Streams a query's rows one by one without holding them: db_stream_next gives one-row results
- * until NULL. */
-enum rc_status db_stream_start(struct db *db, const char *sql, const struct db_param *params,
-			       int count, struct rc_error *err) RC_MUST_CHECK;
-enum rc_status db_stream_next(struct db *db, struct db_result **ret_result,
-			      struct rc_error *err) RC_MUST_CHECK;
-/* Ends it early. Always safe. */
-void db_stream_abort(struct db *db);
-
-/* A name or text as SQL wants it within a statement, for the rare statement that takes no
- * parameters. NULL without memory; free() it. */
-char *db_quote_name(struct db *db, const char *name);
-
-/* libpq's own handle, for store/ only: binary results and the like. NULL while the connection is
- * lost. */
-struct pg_conn *db_conn(struct db *db);
 
 #endif

@@ -11,7 +11,7 @@
 #include "common/base/arena.h"
 #include "coordinator/store/db.h"
 
-enum { PARAMS_MAX = 64, KEPT_MAX = 512, SQL_MAX = 16384 };
+enum { KEPT_MAX = 512 };
 
 /* A statement that the server has prepared on this connection, found by its text. */
 struct kept {
@@ -30,7 +30,6 @@ struct db {
 	uint32_t backoff_ms;
 	struct kept kept[KEPT_MAX];
 	unsigned kept_count;
-	char *copy_row;
 	pthread_mutex_t cancel_lock;
 	PGcancel *cancel;
 };
@@ -40,21 +39,9 @@ struct db_result {
 	struct rc_arena *arena; /* decoded bytea; made when first needed */
 };
 
-/* Parameters as libpq takes them; it points into the ones it was made of. */
-struct db_flat {
-	const char *values[PARAMS_MAX];
-	int lens[PARAMS_MAX];
-	int formats[PARAMS_MAX];
-};
-
-enum rc_status db_flatten(const struct db_param *params, int count, struct db_flat *flat,
-			  struct rc_error *err) RC_MUST_CHECK;
 /* Takes `res`, which may be NULL; notes a lost connection. `doing`: the statement. Never RC_OK. */
 enum rc_status db_failed(struct db *db, PGresult *res, const char *doing, struct rc_error *err);
 /* There is no connection just now. Never RC_OK. */
 enum rc_status db_gone(struct rc_error *err);
-/* Takes `res`: a result of ours, or what it says went wrong. */
-enum rc_status db_take(struct db *db, PGresult *res, const char *sql, struct db_result **ret_result,
-		       struct rc_error *err) RC_MUST_CHECK;
 
 #endif

@@ -192,13 +192,6 @@ static void add_hex(struct rc_buf *buf, const uint8_t *p, size_t len)
 	}
 }
 
-void db_copy_bytes(struct rc_buf *line, const void *data, size_t len, bool last)
-{
-	rc_buf_addstr(line, "\\\\x");
-	add_hex(line, data, len);
-	rc_buf_add(line, last ? "\n" : "\t", 1);
-}
-
 /* ------------------------------------------------------------------------------------------------
  * arrays */
 
