@@ -39,13 +39,14 @@ static void quote(const Rollcall__Reply *reply, char ret_why[WHY_MAX])
 	ret_why[len] = '\0';
 }
 
-static bool on_probation(const struct judge *j, int64_t lane, const char *group)
+/* How often in a row it was blocked there before it came on probation; 0: it is not. */
+static unsigned blocks_before(const struct judge *j, int64_t lane, const char *group)
 {
 	for (int i = 0; j->probation && i < db_rows(j->probation); i++)
 		if (db_get_int(j->probation, i, 0) == lane &&
 		    strcmp(db_get_text(j->probation, i, 1), group) == 0)
-			return true;
-	return false;
+			return (unsigned)db_get_int(j->probation, i, 2);
+	return 0;
 }
 
 void judge_lane(struct judge *j, const struct shard *s, const Rollcall__Report *report)
@@ -56,18 +57,19 @@ void judge_lane(struct judge *j, const struct shard *s, const Rollcall__Report *
 	const char *group = s->domain->group;
 	struct verdict_answer said = { 0 };
 	char why[WHY_MAX] = "";
-	bool probation;
+	unsigned blocks;
 
 	if (!*group)
 		return;
-	probation = on_probation(j, s->lane, group);
-	if (last && (last->reply->code >= 400 || probation))
+	blocks = blocks_before(j, s->lane, group);
+	if (last && (last->reply->code >= 400 || blocks))
 		evidence_answer(j->context->rules, s->domain->provider_name, last, &said);
 	if (last && said.present && said.class.category == RC_CATEGORY_IP_BLOCKED) {
 		quote(last->reply, why);
 		writes_hold(j->d->writes, s->lane, group,
-			    j->d->now_ms + STANDING_BLOCK_S * 1000 / scale + 1, LANE_BLOCKED,
-			    schedule_answered(s->health->ok_at_ms, j->d->now_ms), why);
+			    j->d->now_ms + standing_block_s(blocks + 1) * 1000 / scale + 1,
+			    LANE_BLOCKED, schedule_answered(s->health->ok_at_ms, j->d->now_ms),
+			    why);
 		return;
 	}
 	if (health && health->throttled) {
@@ -80,7 +82,7 @@ void judge_lane(struct judge *j, const struct shard *s, const Rollcall__Report *
 			    LANE_SLOW, false, why);
 		return;
 	}
-	if (probation && last && said.present && !last->suspect &&
+	if (blocks && last && said.present && !last->suspect &&
 	    (said.class.fault == RC_FAULT_NONE || said.class.fault == RC_FAULT_RECIPIENT ||
 	     said.class.category == RC_CATEGORY_GREYLISTED)) {
 		writes_lane_well(j->d->writes, s->lane, group);

@@ -118,7 +118,7 @@ struct judge {
 	struct health *health[JUDGE_BUCKETS];
 	struct group *groups[JUDGE_BUCKETS];
 	const struct decide *d;	     /* of this batch */
-	struct db_result *probation; /* lane, MX group: those that are, as of this batch */
+	struct db_result *probation; /* lease_probation(), as of this batch */
 };
 
 /* judge_read.c: by the ids that messages carry; NULL: not of this batch. */

@@ -156,8 +156,9 @@ enum rc_status lease_holds(struct db *db, struct db_result **ret_result, struct 
 
 enum rc_status lease_probation(struct db *db, struct db_result **ret_result, struct rc_error *err)
 {
-	return db_query_kept(db, "SELECT lane, mx_group FROM lane_hold WHERE health = 3", DB_NONE,
-			     ret_result, err);
+	return db_query_kept(db, "SELECT lane, mx_group, strikes FROM lane_hold WHERE health = 3 OR "
+			     "health = 2 AND strikes > 0 AND until <= now()",
+			     DB_NONE, ret_result, err);
 }
 
 enum rc_status lease_pause(struct db *db, int64_t time_scale, struct db_result **ret_result,

@@ -49,7 +49,7 @@ struct db_result;
 enum rc_status lease_holds(struct db *db, struct db_result **ret_result,
 			   struct rc_error *err) RC_MUST_CHECK;
 
-/* lane, group of those on probation. */
+/* lane, group, blocks in a row of those on probation. */
 enum rc_status lease_probation(struct db *db, struct db_result **ret_result,
 			       struct rc_error *err) RC_MUST_CHECK;
 /* MX groups that have blocked more than one lane of late and are not paused: group, lanes, lanes of

@@ -369,9 +369,9 @@ static const char reports_sql[] = "INSERT INTO report (shard, attempt, part, bod
 				  "unnest($1::bigint[], $2::int[], $3::int[], $4::bytea[])"
 				  " ON CONFLICT DO NOTHING";
 
-/* A block that has ended and comes again holds twice as long; what slows a lane down takes no block
- * away, and who waits along with a greylister slows nobody down. Only 1, 2 and 4 of enum
- * lane_health are written here. */
+/* A block that has ended and comes again is one more; what slows a lane down takes no block away,
+ * and who waits along with a greylister slows nobody down. Only 1, 2 and 4 of enum lane_health are
+ * written here. */
 static const char holds_sql[] =
     "INSERT INTO lane_hold AS h (lane, mx_group, until, health, strikes, why)"
     " SELECT lane, mx_group, max(until), CASE WHEN bool_or(health = 2) THEN 2 WHEN bool_or(health "
@@ -381,8 +381,7 @@ static const char holds_sql[] =
     " AS u(lane, mx_group, until, health, strike, why) GROUP BY 1, 2 ORDER BY 1, 2"
     " ON CONFLICT (lane, mx_group) DO UPDATE SET"
     " until = CASE WHEN excluded.health <> 2 OR h.health = 2 AND h.until > now()"
-    " THEN greatest(h.until, excluded.until)"
-    " ELSE now() + (excluded.until - now()) * least(power(2, least(h.strikes, 4)), 12) END,"
+    " THEN greatest(h.until, excluded.until) ELSE excluded.until END,"
     " strikes = h.strikes + CASE WHEN h.health = 2 AND h.until > now() THEN 0 ELSE "
     "excluded.strikes END,"
     " since = CASE WHEN excluded.health = 2 AND NOT (h.health = 2 AND h.until > now())"
