@@ -240,9 +240,9 @@ static void exhausted(struct probe *p, uint64_t now_ms)
 
 	cause = mx_plan_cause(&p->plan);
 	/* That one host takes no mail is no word about those that were not found. */
-	if (p->why_stage && (!p->why_reply || p->why_reply->code != 521 ||
+	if (p->why.stage && (!p->why.reply || p->why.reply->code != 521 ||
 			     cause == ROLLCALL__FAILURE__FAILURE_UNROUTABLE)) {
-		probe_answer_refused(p, p->why_stage, p->why_reply, p->why_failure, p->why_talk,
+		probe_answer_refused(p, p->why.stage, p->why.reply, p->why.failure, p->why.talk,
 				     now_ms);
 		return;
 	}
@@ -493,7 +493,7 @@ void probe_on_time(struct probe *p, uint64_t now_ms)
 	if (now_ms >= p->leave_ms) {
 		/* Servers that keep us waiting, one after the other, have had the shard's whole
 		 * life: that was an attempt, and what they did is its outcome. */
-		if (!p->stopping && p->why_stage && p->order == 0)
+		if (!p->stopping && p->why.stage && p->order == 0)
 			exhausted(p, now_ms);
 		wind_up(p, now_ms);
 	}

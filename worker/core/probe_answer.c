@@ -537,10 +537,7 @@ void probe_answer_reply(struct probe *p, uint64_t now_ms)
 		break;
 	}
 	if (s->refused && (s->replied < ROLLCALL__STAGE__STAGE_RCPT)) {
-		p->why_stage = s->replied;
-		p->why_reply = reply;
-		p->why_failure = ROLLCALL__FAILURE__FAILURE_NONE;
-		p->why_talk = p->talk;
+		p->why = (struct probe_why){ .stage = s->replied, .reply = reply, .talk = p->talk };
 		hear_refusal(p, s->replied, reply);
 		return;
 	}
@@ -548,10 +545,9 @@ void probe_answer_reply(struct probe *p, uint64_t now_ms)
 		hear_refusal(p, s->replied, reply);
 	if (s->replied != ROLLCALL__STAGE__STAGE_RCPT || s->said_421) {
 		if (s->said_421) {
-			p->why_stage = s->replied;
-			p->why_reply = reply;
-			p->why_failure = ROLLCALL__FAILURE__FAILURE_NONE;
-			p->why_talk = p->talk;
+			p->why = (struct probe_why){ .stage = s->replied,
+						     .reply = reply,
+						     .talk = p->talk };
 		}
 		return;
 	}

@@ -267,22 +267,15 @@ bool probe_round_upgrade(struct probe *p, uint64_t now_ms)
  */
 static void leave_host(struct probe *p)
 {
-	if (p->left_stage) {
-		p->why_stage = p->left_stage;
-		p->why_failure = p->left_failure;
-		p->why_reply = p->left_reply;
-		p->why_talk = p->left_talk;
-	}
+	if (p->left.stage)
+		p->why = p->left;
 	mx_plan_failed(&p->plan);
 }
 
 /* Another may do better. */
 static void leave(struct probe *p)
 {
-	p->left_stage = p->why_stage;
-	p->left_failure = p->why_failure;
-	p->left_reply = p->why_reply;
-	p->left_talk = p->why_talk;
+	p->left = p->why;
 	mx_plan_failed(&p->plan);
 }
 
@@ -302,10 +295,9 @@ static bool broke_tls(struct probe *p, Rollcall__Stage stage, Rollcall__Failure 
 	mx_plan_at(&p->plan)->tls_broken = true;
 	if (!s->tls_must)
 		return true;
-	p->why_stage = ROLLCALL__STAGE__STAGE_STARTTLS;
-	p->why_failure = ROLLCALL__FAILURE__FAILURE_TLS;
-	p->why_reply = NULL;
-	p->why_talk = p->talk;
+	p->why = (struct probe_why){ .stage = ROLLCALL__STAGE__STAGE_STARTTLS,
+				     .failure = ROLLCALL__FAILURE__FAILURE_TLS,
+				     .talk = p->talk };
 	leave(p);
 	return true;
 }
@@ -317,9 +309,9 @@ static bool cries_haste(const struct probe *p)
 	struct rc_classification class;
 
 	if (!p->session.refused || p->one_by_one || !p->talk || !p->talk->message.pipelined ||
-	    p->why_talk != p->talk || !p->why_reply || p->why_stage != ROLLCALL__STAGE__STAGE_MAIL)
+	    p->why.talk != p->talk || !p->why.reply || p->why.stage != ROLLCALL__STAGE__STAGE_MAIL)
 		return false;
-	probe_answer_classify(p, p->why_stage, p->why_reply, &class);
+	probe_answer_classify(p, p->why.stage, p->why.reply, &class);
 	return class.category == RC_CATEGORY_PROTOCOL;
 }
 
@@ -388,21 +380,21 @@ void probe_round_over(struct probe *p, uint64_t now_ms)
 	} else if (cries_haste(p)) {
 		p->one_by_one = true;
 		return;
-	} else if (s->refused && p->why_talk == p->talk && p->why_reply) {
+	} else if (s->refused && p->why.talk == p->talk && p->why.reply) {
 		/* After a 421 another server may have room; all else is their answer, and asking
 		 * the next one would start another greylister's clock. */
 		if (s->said_421) {
 			p->throttled = true;
 			leave(p);
-		} else if (p->why_reply->code == 521 &&
-			   p->why_stage <= ROLLCALL__STAGE__STAGE_EHLO) {
+		} else if (p->why.reply->code == 521 &&
+			   p->why.stage <= ROLLCALL__STAGE__STAGE_EHLO) {
 			leave_host(p);
 		} else {
 			struct rc_classification class;
 
-			probe_answer_classify(p, p->why_stage, p->why_reply, &class);
+			probe_answer_classify(p, p->why.stage, p->why.reply, &class);
 			p->throttled = p->throttled || probe_answer_throttles(&class);
-			probe_answer_refused(p, p->why_stage, p->why_reply, failure, p->talk,
+			probe_answer_refused(p, p->why.stage, p->why.reply, failure, p->talk,
 					     now_ms);
 		}
 	} else if (s->said_421) {
@@ -418,15 +410,14 @@ void probe_round_over(struct probe *p, uint64_t now_ms)
 			return;
 		}
 		fail_head(p, head, ROLLCALL__STAGE__STAGE_RCPT,
-			  p->why_talk == p->talk ? p->why_reply : NULL,
+			  p->why.talk == p->talk ? p->why.reply : NULL,
 			  ROLLCALL__FAILURE__FAILURE_CLOSED, now_ms);
 		probe_answer_back_off(p, now_ms);
 	} else if (failure) {
 		if (stage <= ROLLCALL__STAGE__STAGE_EHLO) {
-			p->why_stage = stage;
-			p->why_failure = failure;
-			p->why_reply = NULL;
-			p->why_talk = p->talk;
+			p->why = (struct probe_why){ .stage = stage,
+						     .failure = failure,
+						     .talk = p->talk };
 			leave(p);
 		} else if (p->answered) {
 			/* It may have been the batch: the rest one at a time. */

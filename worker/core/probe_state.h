@@ -77,6 +77,14 @@ struct probe_rcpt {
 	bool to_prove;	  /* refused: whether the server tells one from the other is to be seen */
 };
 
+/* Why an address was left. */
+struct probe_why {
+	Rollcall__Stage stage;
+	Rollcall__Failure failure; /* NONE: the reply says it */
+	Rollcall__Reply *reply;
+	struct probe_talk *talk;
+};
+
 enum control_state {
 	CONTROL_UNASKED = 1,
 	CONTROL_WANTED, /* in the next group */
@@ -179,14 +187,8 @@ struct probe {
 	uint32_t heard_yes;	 /* this session: what it had answered at its last acceptance */
 	uint16_t accepted;	 /* who was accepted last; PROBE_NOBODY: none yet */
 	bool repeat_most;	 /* session_most is what it answered soundly: the repeat has room */
-	Rollcall__Stage why_stage; /* of the last address that was left */
-	Rollcall__Failure why_failure;
-	Rollcall__Reply *why_reply;
-	struct probe_talk *why_talk;
-	Rollcall__Stage left_stage; /* the same, but for hosts that take no mail; UNSET: none */
-	Rollcall__Failure left_failure;
-	Rollcall__Reply *left_reply;
-	struct probe_talk *left_talk;
+	struct probe_why why;	 /* of the last address that was left; stage UNSET: none was */
+	struct probe_why left;	 /* the same, but for hosts that take no mail */
 
 	uint32_t clear_run;
 	uint32_t throttle_run;
