@@ -35,13 +35,9 @@ static json_t *time_or_null(const struct db_result *r, int row, int column)
 	return db_is_null(r, row, column) ? json_null() : json_time(db_get_int(r, row, column));
 }
 
-/* What PostgreSQL put together as JSON. */
-static json_t *parsed(const struct db_result *r, int row, int column)
+static json_t *list(const struct db_result *r, int row, int column)
 {
-	json_t *value =
-	    json_loadb(db_get_text(r, row, column), db_get_len(r, row, column), 0, NULL);
-
-	return value ? value : json_array();
+	return json_stored(db_get_text(r, row, column), db_get_len(r, row, column));
 }
 
 static const char *str(const json_t *object, const char *name)
@@ -114,8 +110,8 @@ static enum lane_state state_of(const struct db_result *r, int row, const json_t
 
 static json_t *lane_json(struct request *r, const struct db_result *result, int row)
 {
-	json_t *providers = parsed(result, row, LANES_HOLDS);
-	json_t *offers = parsed(result, row, LANES_OFFERS);
+	json_t *providers = list(result, row, LANES_HOLDS);
+	json_t *offers = list(result, row, LANES_OFFERS);
 	const json_t *offer = offer_of(offers, db_get_text(result, row, LANES_WORKER));
 	char reason[REASON_MAX], health_reason[REASON_MAX];
 	int64_t day = db_get_int(result, row, LANES_DAY);
@@ -173,64 +169,59 @@ static json_t *lane_json(struct request *r, const struct db_result *result, int 
 static json_t *lanes_json(struct request *r, const char *name, struct rc_error *err)
 {
 	struct db_result *result;
-	json_t *list = json_array();
+	json_t *lanes = json_array();
 
 	if (lanes_read(r->db, name, &result, err) != RC_OK) {
-		json_decref(list);
+		json_decref(lanes);
 		return NULL;
 	}
 	for (int i = 0; i < db_rows(result); i++)
-		json_array_append_new(list, lane_json(r, result, i));
+		json_array_append_new(lanes, lane_json(r, result, i));
 	db_result_free(result);
-	return list;
+	return lanes;
 }
 
 void call_lanes(struct request *r)
 {
 	struct db_result *result;
 	struct rc_error err;
-	json_t *list = lanes_json(r, NULL, &err), *pauses;
+	json_t *lanes = lanes_json(r, NULL, &err), *pauses;
 
-	if (!list || lanes_pauses(r->db, &result, &err) != RC_OK) {
-		json_decref(list);
+	if (!lanes || lanes_pauses(r->db, &result, &err) != RC_OK) {
+		json_decref(lanes);
 		reply_error(r, &err);
 		return;
 	}
-	pauses = parsed(result, 0, 0);
+	pauses = list(result, 0, 0);
 	db_result_free(result);
-	reply_json(r, MHD_HTTP_OK, json_pack("{s:o, s:o}", "lanes", list, "pauses", pauses));
+	reply_json(r, MHD_HTTP_OK, json_pack("{s:o, s:o}", "lanes", lanes, "pauses", pauses));
 }
 
-static void reply_lane(struct request *r)
+void call_lane(struct request *r)
 {
 	struct db_result *result;
 	struct rc_error err;
-	json_t *list = lanes_json(r, r->id, &err), *lane;
+	json_t *lanes = lanes_json(r, r->id, &err), *lane;
 
-	if (!list) {
+	if (!lanes) {
 		reply_error(r, &err);
 		return;
 	}
-	if (json_array_size(list) == 0) {
-		json_decref(list);
+	if (json_array_size(lanes) == 0) {
+		json_decref(lanes);
 		reply_problem(r, MHD_HTTP_NOT_FOUND, "not-found", "there is no lane %.64s", r->id);
 		return;
 	}
-	lane = json_incref(json_array_get(list, 0));
-	json_decref(list);
+	lane = json_incref(json_array_get(lanes, 0));
+	json_decref(lanes);
 	if (lanes_moves(r->db, r->id, r->key.tenant, r->key.client, &result, &err) != RC_OK) {
 		json_decref(lane);
 		reply_error(r, &err);
 		return;
 	}
-	json_object_set_new(lane, "moves", parsed(result, 0, 0));
+	json_object_set_new(lane, "moves", list(result, 0, 0));
 	db_result_free(result);
 	reply_json(r, MHD_HTTP_OK, lane);
-}
-
-void call_lane(struct request *r)
-{
-	reply_lane(r);
 }
 
 static void set_draining(struct request *r, bool draining)
@@ -249,7 +240,7 @@ static void set_draining(struct request *r, bool draining)
 	rc_log(RC_LOG_INFO, draining ? "lane_drain_asked" : "lane_activate_asked",
 	       "lane=%s key=%lld", r->id, (long long)r->key.id);
 	tell_changed(r);
-	reply_lane(r);
+	call_lane(r);
 }
 
 void call_lane_drain(struct request *r)

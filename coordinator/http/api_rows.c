@@ -15,14 +15,6 @@
 
 enum { VERIFY_WAIT_DEFAULT_S = 5, VERIFY_WAIT_MAX_S = 300, LOOK_FIRST_MS = 10, LOOK_LAST_MS = 250 };
 
-/* As PostgreSQL put it together. */
-static json_t *moves_json(const struct results_detail *d)
-{
-	json_t *moves = d->moves ? json_loadb(d->moves, d->moves_len, 0, NULL) : NULL;
-
-	return moves ? moves : json_array();
-}
-
 static json_t *row_json(const struct results_job *job, int64_t n, const struct results_detail *d,
 			const struct rc_rules *rules)
 {
@@ -38,7 +30,7 @@ static json_t *row_json(const struct results_job *job, int64_t n, const struct r
 	    (json_int_t)n, "email", json_safe(email.data ? email.data : "", email.len), "rollcall",
 	    render_json(&d->row), "final", (int)d->row.final, "reused", (int)d->reused,
 	    "resolution", transcript_resolution(d), "attempts", transcript_attempts(d, rules),
-	    "moves", moves_json(d), "next_attempt_at", json_time(d->next_attempt_ms));
+	    "moves", json_stored(d->moves, d->moves_len), "next_attempt_at", json_time(d->next_attempt_ms));
 	rc_buf_done(&email);
 	return o;
 }

@@ -27,3 +27,10 @@ json_t *json_safe(const char *text, size_t len)
 	free(copy);
 	return value ? value : json_null();
 }
+
+json_t *json_stored(const char *text, size_t len)
+{
+	json_t *list = text ? json_loadb(text, len, 0, NULL) : NULL;
+
+	return list ? list : json_array();
+}

@@ -10,5 +10,7 @@
 json_t *json_time(int64_t wall_ms);
 /* What may not be UTF-8 as text: then '?' for each octet that is not ASCII. */
 json_t *json_safe(const char *text, size_t len);
+/* A list that PostgreSQL put together; empty for NULL. */
+json_t *json_stored(const char *text, size_t len);
 
 #endif
