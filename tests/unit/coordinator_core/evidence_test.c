@@ -93,6 +93,17 @@ static Rollcall__Control *add_control(struct world *w, Rollcall__ControlKind kin
 #define RANDOM ROLLCALL__CONTROL_KIND__CONTROL_KIND_RANDOM
 #define POSTMASTER ROLLCALL__CONTROL_KIND__CONTROL_KIND_POSTMASTER
 
+/* The verdict on the part's answer `i`, under our own rules and nobody's profile. */
+static struct verdict judged(struct world *w, const struct evidence_domain *d, size_t i,
+			     struct verdict_input *in)
+{
+	struct verdict v;
+
+	evidence_fill(rules, &w->report, d, w->answer_list[i], in);
+	verdict_row(in, NULL, &v);
+	return v;
+}
+
 static void test_control_refused(void **state)
 {
 	struct world w;
@@ -178,13 +189,12 @@ static void test_refused_alike(void **state)
 	memset(&in, 0, sizeof(in));
 	in.domain = VERDICT_DOMAIN_MX;
 	in.attempts_max = 4;
-	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
-	verdict_row(&in, NULL, &v);
+	v = judged(&w, &d, 0, &in);
 	assert_int_equal(v.reason, RC_REASON_MAILBOX_NOT_FOUND);
 }
 
-/* The first host refuses the random name, the one that stands in for it takes all: neither's word holds
- * for the other. */
+/* The first host refuses the random name, the one that stands in for it takes all: neither's word
+ * holds for the other. */
 static void test_control_of_another_host(void **state)
 {
 	struct world w;
@@ -212,8 +222,7 @@ static void test_control_of_another_host(void **state)
 	assert_int_equal(v.reason, RC_REASON_CONTROL_INCONCLUSIVE);
 	assert_false(v.final);
 	assert_true(v.need_control);
-	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
-	verdict_row(&in, NULL, &v);
+	v = judged(&w, &d, 0, &in);
 	assert_int_equal(v.reason, RC_REASON_MAILBOX_ACCEPTED);
 
 	w.controls[0].session = 2;
@@ -221,12 +230,10 @@ static void test_control_of_another_host(void **state)
 	evidence_domain(rules, NULL, &w.report, &d);
 	assert_true(d.control_apart);
 	in.control = VERDICT_CONTROL_REFUSED;
-	evidence_fill(rules, &w.report, &d, w.answer_list[1], &in);
-	verdict_row(&in, NULL, &v);
+	v = judged(&w, &d, 1, &in);
 	assert_int_equal(v.reason, RC_REASON_DOMAIN_ACCEPTS_ALL);
 	in.control = VERDICT_CONTROL_REFUSED;
-	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
-	verdict_row(&in, NULL, &v);
+	v = judged(&w, &d, 0, &in);
 	assert_int_equal(v.reason, RC_REASON_MAILBOX_ACCEPTED);
 }
 
@@ -248,14 +255,12 @@ static void test_turned_away_after_clear_refusals(void **state)
 	add_answer(&w, 550, "5.1.1", "<zq7@a.test>: User unknown");
 	evidence_domain(rules, NULL, &w.report, &d);
 	assert_true(d.refuses_by_name);
-	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
-	verdict_row(&in, NULL, &v);
+	v = judged(&w, &d, 0, &in);
 	assert_int_equal(v.reason, RC_REASON_THROTTLED);
 	assert_false(v.final);
 	/* the one that was named stays refused */
 	in.refuses_by_name = false;
-	evidence_fill(rules, &w.report, &d, w.answer_list[1], &in);
-	verdict_row(&in, NULL, &v);
+	v = judged(&w, &d, 1, &in);
 	assert_int_equal(v.reason, RC_REASON_MAILBOX_NOT_FOUND);
 	assert_true(v.final);
 	/* and where nobody is named, those words mean a missing mailbox */
@@ -263,12 +268,10 @@ static void test_turned_away_after_clear_refusals(void **state)
 	in.refuses_by_name = false;
 	evidence_domain(rules, NULL, &w.report, &d);
 	assert_false(d.refuses_by_name);
-	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
-	verdict_row(&in, NULL, &v);
+	v = judged(&w, &d, 0, &in);
 	assert_int_equal(v.reason, RC_REASON_MAILBOX_NOT_FOUND);
 }
 
-/* What a broken or hostile worker may send. */
 /* Somebody was accepted in this job, and now all are refused, in whatever words: who is there is
  * to be heard of first. */
 static void test_refusals_to_be_proved(void **state)
@@ -285,26 +288,22 @@ static void test_refusals_to_be_proved(void **state)
 	evidence_domain(rules, NULL, &w.report, &d);
 	assert_int_equal(d.unproved, 3);
 	/* nobody is known there */
-	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
-	verdict_row(&in, NULL, &v);
+	v = judged(&w, &d, 0, &in);
 	assert_true(v.final);
 	assert_int_equal(v.reason, RC_REASON_MAILBOX_NOT_FOUND);
 
 	in.domain_witnessed = true;
-	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
-	verdict_row(&in, NULL, &v);
+	v = judged(&w, &d, 0, &in);
 	assert_false(v.final);
 	assert_int_equal(v.reason, RC_REASON_THROTTLED);
 	/* to the end */
 	w.answers[0].attempt = 4;
-	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
-	verdict_row(&in, NULL, &v);
+	v = judged(&w, &d, 0, &in);
 	assert_true(v.final);
 	assert_int_equal(v.reason, RC_REASON_THROTTLED);
 	/* proved, it stands */
 	w.answers[0].proved = true;
-	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
-	verdict_row(&in, NULL, &v);
+	v = judged(&w, &d, 0, &in);
 	assert_int_equal(v.reason, RC_REASON_MAILBOX_NOT_FOUND);
 
 	/* two are no run, unless the domain has lied before */
@@ -312,22 +311,20 @@ static void test_refusals_to_be_proved(void **state)
 	w.answers[0].attempt = 1;
 	w.report.n_answers = 2;
 	evidence_domain(rules, NULL, &w.report, &d);
-	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
-	verdict_row(&in, NULL, &v);
+	v = judged(&w, &d, 0, &in);
 	assert_int_equal(v.reason, RC_REASON_MAILBOX_NOT_FOUND);
 	in.domain_doubted = true;
-	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
-	verdict_row(&in, NULL, &v);
+	v = judged(&w, &d, 0, &in);
 	assert_int_equal(v.reason, RC_REASON_THROTTLED);
 	/* what says nothing of a missing mailbox needs no proof */
 	w.replies[0].text.data = (uint8_t *)"mailbox is full";
 	w.replies[0].text.len = 15;
 	w.replies[0].enhanced = (char *)"5.2.2";
-	evidence_fill(rules, &w.report, &d, w.answer_list[0], &in);
-	verdict_row(&in, NULL, &v);
+	v = judged(&w, &d, 0, &in);
 	assert_int_equal(v.reason, RC_REASON_MAILBOX_FULL);
 }
 
+/* What a broken or hostile worker may send. */
 static void test_out_of_range(void **state)
 {
 	struct world w;
