@@ -85,9 +85,9 @@ static void note_greylisting(struct judge *j, const struct shard *s, const struc
 	if (row->deferred && row->attempt > 0 && row->reason == RC_REASON_GREYLISTED) {
 		if (waited_ms <= 0 || waited_ms > DAY_MS)
 			return;
-		if (greylisted && answer->attempt > j->context->schedule.n)
-			return; /* who never passes says nothing of when others do */
 		if (greylisted) {
+			if (answer->attempt > j->context->schedule.n)
+				return; /* who never passes says nothing of when others do */
 			window_refused(&g->window, wait_s, now_ms);
 		} else {
 			window_passed(&g->window, wait_s, now_ms);

@@ -32,7 +32,7 @@ enum {
 /* The jobs that have something due; each is one look at the first entry of its part of the index.
  */
 static const char jobs_sql[] =
-    "SELECT j.id, j.interactive, x.due_at, (extract(epoch FROM x.oldest) * 1000)::bigint"
+    "SELECT j.id, j.interactive, x.due_at, " DB_MS("x.oldest")
     " FROM (SELECT j.id, d.due_at, min(d.due_at) OVER () AS oldest FROM job j"
     " CROSS JOIN LATERAL (SELECT w.due_at FROM deferred w WHERE w.job = j.id"
     " AND w.shard IS NULL AND w.due_at > '-infinity' AND w.due_at <= $1::timestamptz"
@@ -45,9 +45,9 @@ static const char jobs_sql[] =
 static const char rows_sql[] =
     "SELECT d.job, w.uid, d.domain_no, w.lane, coalesce(w.mx_host, ''),"
     " coalesce(w.mx_address, ''), coalesce(w.control_local, ''), w.attempt, w.need_control,"
-    " coalesce(jd.mx_group, ''), (extract(epoch FROM w.first_at) * 1000)::bigint,"
+    " coalesce(jd.mx_group, ''), " DB_MS("w.first_at") ","
     " d.interactive, w.reason,"
-    " coalesce((extract(epoch FROM jd.held_at) * 1000)::bigint + $7, 0)"
+    " coalesce(" DB_MS("jd.held_at") " + $7, 0)"
     " FROM (SELECT *, row_number() OVER (PARTITION BY job ORDER BY due_at, domain_no) AS turn"
     " FROM (SELECT j.id AS job, j.interactive, h.domain_no, min(h.due_at) AS due_at"
     " FROM unnest($1::bigint[], $2::boolean[], $3::timestamptz[]) AS j(id, interactive, due_at)"

@@ -6,7 +6,7 @@
 
 #include "coordinator/store/db.h"
 
-enum { TODO_PER_JOB = 500 };
+enum { LOOKUPS_PER_JOB = 500 }; /* of one kind, in one turn of the leader */
 
 /* A server was asked for some of a shard, from its lane. */
 #define BEGUN "(attempt > 0 OR coalesce(1 < ANY(attempts), false))"
@@ -318,7 +318,7 @@ enum rc_status shards_domains_todo(struct db *db, struct db_result **ret_result,
 			      " LEFT JOIN domain_knowledge k ON k.domain = d.domain WHERE j.state "
 			      "= 'running' ORDER BY j.interactive DESC, j.id, d.state,"
 			      " d.domain_no LIMIT 5000 FOR KEY SHARE OF j SKIP LOCKED",
-	    DB_PARAMS(db_int(TODO_PER_JOB)), ret_result, err);
+	    DB_PARAMS(db_int(LOOKUPS_PER_JOB)), ret_result, err);
 }
 
 enum rc_status shards_add_resolve(struct db *db, int64_t job, int class, uint32_t lane,
