@@ -57,58 +57,43 @@ enum rc_status lanes_forget_offers(struct db *db, struct rc_error *err)
 			     DB_NONE, NULL, err);
 }
 
+/* Parts of lanes_read(), each about lane `l` of the name `n.name`. */
+/* clang-format off */
+#define DAY_OF_LANE \
+	"floor(extract(epoch FROM now() - l.first_seen) / 86400)::int"
+#define SENT_THAT_DAY \
+	"(SELECT sent FROM lane_day d WHERE d.lane = l.number AND d.day = " DAY_OF_LANE ")"
+#define ITS_OFFERS \
+	"(SELECT coalesce(jsonb_agg(jsonb_build_object('worker', o.worker, 'refused', o.refused," \
+	" 'since', " DB_RFC3339("o.since") ", 'fresh', o.seen_at > now() - interval '3 minutes'," \
+	" 'fitness', o.fitness, 'checked_at', " DB_RFC3339("o.checked_at") "," \
+	" 'findings', o.findings) ORDER BY o.seen_at DESC), '[]')" \
+	" FROM lane_offer o WHERE o.name = n.name)"
+/* A block whose time is over is probation before the leader has written so. */
+#define ITS_HOLDS \
+	"(SELECT coalesce(jsonb_agg(jsonb_build_object('mx_group', h.mx_group," \
+	" 'health', (ARRAY['slow', 'blocked', 'probation', 'greylisted'])" \
+	"[CASE WHEN h.health = 2 AND h.until <= now() THEN 3 ELSE h.health END]," \
+	" 'since', " DB_RFC3339("h.since") "," \
+	" 'until', CASE WHEN h.until > now() THEN " DB_RFC3339("h.until") " END," \
+	" 'reason', h.why, 'strikes', h.strikes) ORDER BY h.health DESC, h.mx_group), '[]')" \
+	" FROM (SELECT * FROM lane_hold WHERE lane = l.number" \
+	" AND (until > now() OR health IN (2, 3)) LIMIT 200) h)"
+
+static const char lanes_sql[] =
+	"SELECT n.name, l.number, l.public_address, l.bind_address, l.helo, l.mail_from,"
+	" coalesce(g.expires_at > now() AND NOT g.returned, false), coalesce(g.worker, ''), coalesce(g.epoch, 0),"
+	" " DB_MS("l.last_seen") ", " DB_MS("l.first_seen") ", " DB_MS("l.draining_at") ","
+	" " DAY_OF_LANE ", " SENT_THAT_DAY ", " ITS_OFFERS ", " ITS_HOLDS
+	" FROM (SELECT name FROM lane UNION SELECT name FROM lane_offer) n"
+	" LEFT JOIN lane l ON l.name = n.name LEFT JOIN lane_lease g ON g.lane = l.number"
+	" WHERE $1::text IS NULL OR n.name = $1 ORDER BY l.number NULLS LAST, n.name LIMIT 1024";
+/* clang-format on */
+
 enum rc_status lanes_read(struct db *db, const char *name, struct db_result **ret_result,
 			  struct rc_error *err)
 {
-	return db_query_kept(
-	    db,
-	    "SELECT n.name, l.number, l.public_address, l.bind_address, l.helo, l.mail_from,"
-	    " coalesce(g.expires_at > now() AND NOT g.returned, false), coalesce(g.worker, ''), "
-	    "coalesce(g.epoch, 0), " DB_MS("l.last_seen") ", " DB_MS("l.first_seen") ", " DB_MS(
-		"l.draining_at") ","
-				 " floor(extract(epoch FROM now() - l.first_seen) / 86400)::int,"
-				 " (SELECT sent FROM lane_day d WHERE d.lane = l.number AND d.day ="
-				 " floor(extract(epoch FROM now() - l.first_seen) / 86400)::int),"
-				 " (SELECT coalesce(jsonb_agg(jsonb_build_object('worker', "
-				 "o.worker, "
-				 "'refused', o.refused, 'since', " DB_RFC3339(
-				     "o.since") ","
-						" 'fresh', o.seen_at > now() - interval '3 "
-						"minutes', 'fitness', "
-						"o.fitness, 'checked_at', " DB_RFC3339(
-						    "o.checked_at") ","
-								    " 'findings', o.findings) "
-								    "ORDER BY o.seen_at DESC), "
-								    "'[]') FROM "
-								    "lane_offer o WHERE o.name = "
-								    "n.name),"
-								    " (SELECT "
-								    "coalesce(jsonb_agg(jsonb_"
-								    "build_object('mx_group', "
-								    "h.mx_group, 'health',"
-								    " (ARRAY['slow', 'blocked', "
-								    "'probation', "
-								    "'greylisted'])[CASE WHEN "
-								    "h.health = 2 "
-								    "AND h.until <= now() THEN 3 "
-								    "ELSE h.health END],"
-								    " 'since', " DB_RFC3339(
-									"h.since") ", 'until', "
-										   "CASE WHEN "
-										   "h.until > "
-										   "now() "
-										   "THEN"
-										   " " DB_RFC3339(
-										       "h.until") " END,"
-												  " 'reason', h.why, 'strikes', h.strikes) ORDER BY h.health DESC, "
-												  "h.mx_group), '[]') FROM (SELECT * FROM lane_hold WHERE lane = "
-												  "l.number AND (until > now() OR health IN (2, 3)) LIMIT 200) h)"
-												  " FROM (SELECT name FROM lane UNION SELECT name FROM lane_offer) "
-												  "n LEFT JOIN lane l ON l.name = n.name"
-												  " LEFT JOIN lane_lease g ON g.lane = l.number WHERE $1::text IS "
-												  "NULL OR n.name = $1 ORDER BY l.number NULLS LAST, n.name LIMIT "
-												  "1024",
-	    DB_PARAMS(db_text(name)), ret_result, err);
+	return db_query_kept(db, lanes_sql, DB_PARAMS(db_text(name)), ret_result, err);
 }
 
 enum rc_status lanes_pauses(struct db *db, struct db_result **ret_result, struct rc_error *err)
