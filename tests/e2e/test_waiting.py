@@ -8,6 +8,7 @@ import time
 from collections import Counter, defaultdict
 
 from support.fleet import Fleet, compare, lanes
+from support.looks import wait_looks
 from support.process import BIN, ROOT, wait_until
 from support.world import World
 
@@ -39,16 +40,13 @@ class Reads:
         rows = self.cursor.fetchone()[0]
         self.cursor.execute("SELECT sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)::bigint FROM pg_statio_user_tables"
                             " WHERE relname = 'deferred'")
-        blocks = self.cursor.fetchone()[0]
-        self.cursor.execute("SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'deferred_job_due'")
-        return rows, blocks, self.cursor.fetchone()[0]
+        return rows, self.cursor.fetchone()[0]
 
     def during_looks(self):
         """(rows, blocks) for each look at all jobs, while the coordinator looks LOOKS times."""
-        rows, blocks, scans = self.now()
-        wait_until(f"the coordinator to look {LOOKS} times", lambda: self.now()[2] >= scans + LOOKS * JOBS, 120, 0.2)
-        rows_after, blocks_after, scans_after = self.now()
-        looks = (scans_after - scans) / JOBS
+        rows, blocks = self.now()
+        looks = wait_looks(self.cursor, JOBS, LOOKS)
+        rows_after, blocks_after = self.now()
         return (rows_after - rows) / looks, (blocks_after - blocks) / looks
 
 
