@@ -323,6 +323,11 @@ static int start_talking(struct probe *p, uint64_t now_ms, struct probe_todo *to
 		close_and(p, PLANNING, now_ms);
 		return 0;
 	}
+	/* Another host has a control of its own, and a part has room for one. */
+	if (p->host && host != p->host && probe_part_due(p, true, now_ms)) {
+		todo->report = probe_part(p, false, now_ms);
+		return PROBE_REPORT;
+	}
 	todo->host = host;
 	p->connections++;
 	p->offered = p->answered = p->rejected = p->mail_offered = p->mail_answered = 0;
@@ -335,12 +340,9 @@ static int start_talking(struct probe *p, uint64_t now_ms, struct probe_todo *to
 		close_and(p, PLANNING, now_ms);
 		return 0;
 	}
-	/* A host keeps its name's address for the shard's life: the next session need not look
-	 * again. */
-	if (p->config->providers && host != p->provider_host) {
+	if (p->config->providers && host != p->host)
 		p->provider = rc_providers_match(p->config->providers, host, p->shard->domain);
-		p->provider_host = host;
-	}
+	p->host = host;
 	p->talk->message.control_anew = probe_control_elsewhere(p);
 	p->probing = true;
 	start_session(p, now_ms);
@@ -401,7 +403,9 @@ enum probe_action probe_next(struct probe *p, uint64_t now_ms, struct probe_todo
 			p->final_sent = true;
 			close_and(p, ENDED, now_ms);
 		}
-		if (p->state != ENDING && p->state != CLOSING && probe_part_due(p, false, now_ms) &&
+		/* Before a rest nobody follows soon. */
+		if (p->state != ENDING && p->state != CLOSING &&
+		    probe_part_due(p, p->state == RESTING, now_ms) &&
 		    (p->state != PLANNING || probe_round_wanted(p) || somebody_waits(p))) {
 			todo->report = probe_part(p, false, now_ms);
 			return PROBE_REPORT;

@@ -150,12 +150,10 @@ void probe_talk_heard(struct probe *p)
 	} while (more);
 }
 
-bool probe_part_due(const struct probe *p, bool final, uint64_t now_ms)
+bool probe_part_due(const struct probe *p, bool at_once, uint64_t now_ms)
 {
-	if (p->final_sent)
-		return false;
-	return final ||
-	       (p->counts[RCPT_READY] && (!p->probing || now_ms >= p->ready_ms + PROBE_PART_MS));
+	return !p->final_sent && p->counts[RCPT_READY] &&
+	       (at_once || now_ms >= p->ready_ms + PROBE_PART_MS);
 }
 
 /* The conversation's place among the sessions of this part, from 1; 0: none. */

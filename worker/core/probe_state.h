@@ -118,7 +118,7 @@ struct probe {
 	const struct probe_identity *identity;
 	Rollcall__Shard *shard;
 	struct rc_arena *arena;
-	const char *provider_host;	    /* whose `provider` is */
+	const char *host;		    /* spoken to last; the name lives as long as the shard */
 	const struct rc_provider *provider; /* of the host spoken to; NULL: nobody known */
 	struct mx_plan plan;
 	struct smtp_session session;
@@ -298,8 +298,9 @@ struct probe_talk *probe_talk_new(struct probe *probe, const char *host, const s
 void probe_talk_said(struct probe *probe, const char *data, size_t len);
 void probe_talk_sealed(struct probe *probe, const struct probe_tls *info);
 void probe_talk_heard(struct probe *probe);
-/* Whether a part is due. */
-bool probe_part_due(const struct probe *probe, bool final, uint64_t now_ms);
+/* Whether a part that is not the last is due: `at_once`, or as soon as an answer has waited its
+ * time. Answers of sessions that follow each other within it share a part. */
+bool probe_part_due(const struct probe *probe, bool at_once, uint64_t now_ms);
 const Rollcall__Report *probe_part(struct probe *probe, bool final, uint64_t now_ms);
 
 #endif
