@@ -8,12 +8,17 @@
 
 enum { PROVIDERS_MAX = 512, PATTERNS_MAX = 64, NAME_LEN = 63 };
 
+struct pattern {
+	char *text;
+	size_t len, tail; /* octets, and those of them behind the last star */
+};
+
 struct block {
 	struct rc_provider p;
 	unsigned line;
-	char *mx[PATTERNS_MAX];
+	struct pattern mx[PATTERNS_MAX];
 	size_t n_mx;
-	char *domains[PATTERNS_MAX];
+	struct pattern domains[PATTERNS_MAX];
 	size_t n_domains;
 	unsigned given; /* which numbers and choices it names */
 };
@@ -117,8 +122,9 @@ static bool is_pattern(const char *s, size_t len)
 }
 
 /* Blank-separated patterns. */
-static enum rc_status add_patterns(const struct rc_data_file *f, const char *what, char **list,
-				   size_t *n, const char *value, bool stars, struct rc_error *err)
+static enum rc_status add_patterns(const struct rc_data_file *f, const char *what,
+				   struct pattern *list, size_t *n, const char *value, bool stars,
+				   struct rc_error *err)
 {
 	while (*value) {
 		size_t len = strcspn(value, " \t");
@@ -130,8 +136,14 @@ static enum rc_status add_patterns(const struct rc_data_file *f, const char *wha
 		if (*n == PATTERNS_MAX)
 			return rc_data_file_wrong(f, err, "%s: more than %d names", what,
 						  PATTERNS_MAX);
-		list[*n] = strndup(value, len);
-		if (!list[*n])
+		const char *star = memrchr(value, '*', len);
+
+		list[*n] = (struct pattern){
+			.text = strndup(value, len),
+			.len = len,
+			.tail = star ? (size_t)(value + len - star - 1) : len,
+		};
+		if (!list[*n].text)
 			return rc_error_set(err, RC_NO_MEMORY, "%s: no memory to read it", f->name);
 		++*n;
 		value += len;
@@ -195,11 +207,11 @@ static enum rc_status check_claims(const struct rc_providers *all, const struct 
 			continue;
 		for (size_t k = 0; k < other->n_mx && !b->n_domains; k++)
 			for (size_t m = 0; m < b->n_mx; m++)
-				if (strcmp(other->mx[k], b->mx[m]) == 0)
+				if (strcmp(other->mx[k].text, b->mx[m].text) == 0)
 					return rc_data_file_wrong(
 					    f, err,
 					    "[%s]: the mx \"%s\" is claimed by [%s] already",
-					    b->p.name, b->mx[m], other->p.name);
+					    b->p.name, b->mx[m].text, other->p.name);
 	}
 	return RC_OK;
 }
@@ -209,9 +221,9 @@ static void block_free(struct block *b)
 	if (!b)
 		return;
 	for (size_t i = 0; i < b->n_mx; i++)
-		free(b->mx[i]);
+		free(b->mx[i].text);
 	for (size_t i = 0; i < b->n_domains; i++)
-		free(b->domains[i]);
+		free(b->domains[i].text);
 	free((char *)b->p.name);
 	free((char *)b->p.label);
 	free(b);
@@ -369,10 +381,19 @@ static bool glob(const char *pattern, const char *s, size_t len)
 	}
 }
 
+/* Most differ in their last octets already. */
+static bool fits(const struct pattern *pattern, const char *s, size_t len)
+{
+	return pattern->tail <= len &&
+	       memcmp(pattern->text + pattern->len - pattern->tail, s + len - pattern->tail,
+		      pattern->tail) == 0 &&
+	       glob(pattern->text, s, len);
+}
+
 static bool lists_domain(const struct block *b, const char *domain)
 {
 	for (size_t i = 0; domain && i < b->n_domains; i++)
-		if (strcmp(b->domains[i], domain) == 0)
+		if (strcmp(b->domains[i].text, domain) == 0)
 			return true;
 	return false;
 }
@@ -394,9 +415,9 @@ const struct rc_provider *rc_providers_match(const struct rc_providers *provider
 		if (named && !lists_domain(b, domain))
 			continue;
 		for (size_t k = 0; k < b->n_mx; k++) {
-			size_t weight = named + strlen(b->mx[k]);
+			size_t weight = named + b->mx[k].len;
 
-			if (weight > best_weight && glob(b->mx[k], mx_host, len)) {
+			if (weight > best_weight && fits(&b->mx[k], mx_host, len)) {
 				best = b;
 				best_weight = weight;
 			}

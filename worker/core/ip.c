@@ -5,6 +5,25 @@
 
 enum { GROUPS = 8 };
 
+static char *put_octet(char *at, unsigned value)
+{
+	if (value >= 100)
+		*at++ = (char)('0' + value / 100);
+	if (value >= 10)
+		*at++ = (char)('0' + value / 10 % 10);
+	*at++ = (char)('0' + value % 10);
+	return at;
+}
+
+/* Each connection is written down with its address: no printf for the common kind. */
+static void format_v4(const uint8_t octets[4], char *at)
+{
+	for (int i = 0; i < 4; i++) {
+		at = put_octet(at, octets[i]);
+		*at++ = i < 3 ? '.' : '\0';
+	}
+}
+
 const char *ip_format(const struct probe_ip *ip, char ret_text[IP_TEXT_MAX])
 {
 	unsigned group[GROUPS];
@@ -12,8 +31,7 @@ const char *ip_format(const struct probe_ip *ip, char ret_text[IP_TEXT_MAX])
 	size_t used = 0;
 
 	if (ip->family == 4) {
-		snprintf(ret_text, IP_TEXT_MAX, "%u.%u.%u.%u", ip->octets[0], ip->octets[1], ip->octets[2],
-			 ip->octets[3]);
+		format_v4(ip->octets, ret_text);
 		return ret_text;
 	}
 	for (int i = 0; i < GROUPS; i++)
@@ -38,8 +56,8 @@ const char *ip_format(const struct probe_ip *ip, char ret_text[IP_TEXT_MAX])
 		}
 		const bool colon = i > 0 && ret_text[used - 1] != ':';
 
-		used += (size_t)snprintf(ret_text + used, IP_TEXT_MAX - used, "%s%x", colon ? ":" : "",
-					 group[i]);
+		used += (size_t)snprintf(ret_text + used, IP_TEXT_MAX - used, "%s%x",
+					 colon ? ":" : "", group[i]);
 	}
 	return ret_text;
 }

@@ -1,11 +1,13 @@
 /* See smtp_command.h. Grammar: RFC 5321, 4.1.1 and 4.1.2; RFC 6531, 3.3. */
 #include "worker/core/smtp_command.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "common/base/arena.h"
+
+#define TEXT(value) #value
+#define DIGITS(value) TEXT(value)
+#define LETTER DIGITS(SMTP_LETTER)
 
 enum { ROOM_FIRST = 192 }; /* MAIL, a RCPT and the control of an ordinary shard */
 
@@ -154,9 +156,8 @@ void smtp_command_starttls(struct smtp_command *command)
 	put_text(command, "STARTTLS\r\n");
 }
 
-void smtp_command_mail(struct smtp_command *command, const char *from, bool smtputf8, uint32_t size)
+void smtp_command_mail(struct smtp_command *command, const char *from, bool smtputf8, bool letter)
 {
-	char param[24];
 	size_t len = strlen(from);
 	const char *at = strrchr(from, '@');
 
@@ -168,10 +169,8 @@ void smtp_command_mail(struct smtp_command *command, const char *from, bool smtp
 	put_text(command, "MAIL FROM:<");
 	put(command, from, len);
 	put(command, ">", 1);
-	if (size) {
-		snprintf(param, sizeof(param), " SIZE=%" PRIu32, size);
-		put_text(command, param);
-	}
+	if (letter)
+		put_text(command, " SIZE=" LETTER);
 	put_text(command, smtputf8 ? " SMTPUTF8\r\n" : "\r\n");
 }
 

@@ -16,6 +16,7 @@
 struct rc_arena;
 
 enum { SMTP_LOCAL_MAX = 64, SMTP_DOMAIN_MAX = 255 };
+#define SMTP_LETTER 4096 /* octets of a short letter */
 
 struct smtp_command {
 	struct rc_arena *arena;
@@ -32,10 +33,9 @@ void smtp_command_clear(struct smtp_command *command);
 void smtp_command_ehlo(struct smtp_command *command, const char *helo);
 void smtp_command_helo(struct smtp_command *command, const char *helo);
 void smtp_command_starttls(struct smtp_command *command);
-/* `from`: an address without angle brackets; empty: the null sender. `size`: of RFC 1870; 0: none.
- */
-void smtp_command_mail(struct smtp_command *command, const char *from, bool smtputf8,
-		       uint32_t size);
+/* `from`: an address without angle brackets; empty: the null sender. `letter`: RFC 1870's SIZE is
+ * given, as SMTP_LETTER. */
+void smtp_command_mail(struct smtp_command *command, const char *from, bool smtputf8, bool letter);
 /* The local part as octets, quoted where it is a quoted string. */
 void smtp_command_rcpt(struct smtp_command *command, const void *local, size_t local_len,
 		       const char *domain, bool smtputf8);

@@ -21,8 +21,6 @@ enum {
 	STATES
 };
 
-enum { LETTER = 4096 };
-
 #define LIMIT(member) offsetof(struct probe_limits, member)
 
 /* One row a state: which limit one reply has, what we are doing, and where in the conversation that
@@ -394,9 +392,9 @@ bool smtp_session_mailed(const struct smtp_session *s)
 
 /* RFC 1870, 6.1: with a size said, a full mailbox may show at RCPT. That of a short letter; none
  * where the server takes none so large. */
-static uint32_t mail_size(const struct smtp_session *s)
+static bool says_size(const struct smtp_session *s)
 {
-	return s->size && (s->size_most == 0 || s->size_most >= LETTER) ? LETTER : 0;
+	return s->size && (s->size_most == 0 || s->size_most >= SMTP_LETTER);
 }
 
 /* Begins a group, or goes on with it. */
@@ -426,7 +424,7 @@ bool smtp_session_mail(struct smtp_session *s, const char *from, bool smtputf8)
 {
 	if (!open_group(s))
 		return false;
-	smtp_command_mail(&s->command, from, smtputf8, mail_size(s));
+	smtp_command_mail(&s->command, from, smtputf8, says_size(s));
 	s->mail_due = true;
 	return !s->command.failed;
 }

@@ -108,12 +108,12 @@ static void a_group_reads_as_the_rfc_has_it(void **state)
 	smtp_command_ehlo(&c, "probe.example.net");
 	smtp_command_helo(&c, "[192.0.2.1]");
 	smtp_command_starttls(&c);
-	smtp_command_mail(&c, "verify@probe.example.net", false, 0);
+	smtp_command_mail(&c, "verify@probe.example.net", false, false);
 	smtp_command_rcpt(&c, "ann", 3, "d.test", false);
 	smtp_command_rcpt(&c, "\"a b\"", 5, "d.test", false);
 	smtp_command_rset(&c);
-	smtp_command_mail(&c, "", false, 0);
-	smtp_command_mail(&c, "v@p.test", true, 0);
+	smtp_command_mail(&c, "", false, false);
+	smtp_command_mail(&c, "v@p.test", true, false);
 	smtp_command_rcpt(&c, "m\xc3\xbc", 3, "d.test", true);
 	smtp_command_quit(&c);
 	assert_false(c.failed);
@@ -141,10 +141,10 @@ static void one_bad_argument_spoils_its_group(void **state)
 		assert_int_equal(c.len, 0);
 	}
 	smtp_command_clear(&c);
-	smtp_command_mail(&c, "no-at", false, 0);
+	smtp_command_mail(&c, "no-at", false, false);
 	assert_true(c.failed);
 	smtp_command_clear(&c);
-	smtp_command_mail(&c, "a@b\r\nc", false, 0);
+	smtp_command_mail(&c, "a@b\r\nc", false, false);
 	assert_true(c.failed);
 	smtp_command_clear(&c);
 	smtp_command_quit(&c);
