@@ -306,6 +306,8 @@ static void run(struct prober *prober)
 
 		prober->calls[EPOLL_WAIT]++;
 		prober->now_ms = rc_clock_mono_ms();
+		if (n < 0 && errno == EINTR) /* stopped, and continued */
+			continue;
 		for (int i = 0; i < n; i++) {
 			struct session *session = events[i].data.ptr;
 
