@@ -69,6 +69,9 @@ static void cap_group(struct leader *leader, const char *group, const char *prov
 								   : (uint32_t)recipients);
 }
 
+/* Behind every shard of its group. */
+static const uint64_t PAST_GROUP = INT64_MAX;
+
 /* One page behind the cursor. *ret_end: the queue's end was reached, the next page is its first. */
 static enum rc_status refill_page(struct leader *leader, struct cursor *c, int32_t tenant,
 				  bool *ret_end, struct rc_error *err)
@@ -76,6 +79,7 @@ static enum rc_status refill_page(struct leader *leader, struct cursor *c, int32
 	struct db_result *r;
 	enum rc_status status =
 	    shards_page(leader->db, c->lane, c->job, c->class, c->group, c->id, PAGE, &r, err);
+	const int64_t now_ms = rc_clock_wall_ms();
 	int rows;
 
 	if (status != RC_OK)
@@ -93,24 +97,26 @@ static enum rc_status refill_page(struct leader *leader, struct cursor *c, int32
 						      .urgent_at_ms =
 							  db_get_int(r, i, QUEUED_URGENT),
 						      .begun = db_get_bool(r, i, QUEUED_BEGUN) };
-		bool taken;
+		bool taken = false;
 
+		if (c->id == PAST_GROUP && strcmp(c->group, group) == 0)
+			continue;
+		snprintf(c->group, sizeof(c->group), "%s", group);
+		c->id = shard.id;
+		/* The rest of this group would only stand before the others. */
+		if (dispatch_held(leader->dispatch, c->lane, group, now_ms)) {
+			c->id = PAST_GROUP;
+			continue;
+		}
 		if (!dispatch_add(leader->dispatch, &shard, &taken)) {
 			db_result_free(r);
 			return rc_error_set(err, RC_NO_MEMORY, "no memory for the queues");
 		}
 		if (taken)
 			cap_group(leader, group, db_get_text(r, i, QUEUED_PROVIDER));
-		snprintf(c->group, sizeof(c->group), "%s", group);
-		c->id = shard.id;
-		/* The rest of this group would only stand before the others. */
-		if (!taken && dispatch_crowded(leader->dispatch, c->lane, c->job,
-					       (enum dispatch_class)c->class, group)) {
-			c->id = INT64_MAX;
-			db_result_free(r);
-			*ret_end = false;
-			return RC_OK;
-		}
+		else if (dispatch_crowded(leader->dispatch, c->lane, c->job,
+					  (enum dispatch_class)c->class, group))
+			c->id = PAST_GROUP;
 	}
 	db_result_free(r);
 	*ret_end = rows < PAGE;

@@ -32,12 +32,17 @@ static const char *lane_name(const struct leader *leader, int64_t number)
 enum rc_status leader_holds(struct leader *leader, struct rc_error *err)
 {
 	int64_t now_ms = rc_clock_wall_ms();
-	struct db_result *r;
+	struct db_result *r, *pauses;
 	enum rc_status status = lease_holds(leader->db, &r, err);
 
 	if (status != RC_OK)
 		return status;
-	dispatch_hold_expire(leader->dispatch, now_ms);
+	status = lease_pauses(leader->db, &pauses, err);
+	if (status != RC_OK) {
+		db_result_free(r);
+		return status;
+	}
+	dispatch_hold_lift(leader->dispatch);
 	for (int i = 0; i < db_rows(r); i++) {
 		uint32_t lane = (uint32_t)db_get_int(r, i, 0);
 		const char *group = db_get_text(r, i, 1);
@@ -50,15 +55,14 @@ enum rc_status leader_holds(struct leader *leader, struct rc_error *err)
 			dispatch_test(leader->dispatch, lane, group, now_ms + TEST_MS,
 				      STANDING_TEST_RECIPIENTS);
 	}
-	db_result_free(r);
-	status = lease_pauses(leader->db, &r, err);
-	if (status != RC_OK)
-		return status;
-	for (int i = 0; i < db_rows(r); i++)
+	for (int i = 0; i < db_rows(pauses); i++)
 		for (size_t k = 0; k < leader->lane_count; k++)
 			dispatch_hold_more(leader->dispatch, leader->lanes[k].number,
-					   db_get_text(r, i, 0), db_get_int(r, i, 1));
+					   db_get_text(pauses, i, 0), db_get_int(pauses, i, 1));
 	db_result_free(r);
+	db_result_free(pauses);
+	dispatch_hold_expire(leader->dispatch, now_ms);
+	dispatch_forget_held(leader->dispatch, now_ms);
 	return RC_OK;
 }
 

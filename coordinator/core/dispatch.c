@@ -453,6 +453,14 @@ void dispatch_lane_budget(struct dispatch *d, uint32_t lane, int64_t recipients)
 		d->lanes[lane].budget = recipients;
 }
 
+void dispatch_hold_lift(struct dispatch *d)
+{
+	for (size_t i = 0; i < GROUP_BUCKETS; i++)
+		for (struct group *g = d->groups[i]; g; g = g->next)
+			for (struct hold *hold = g->holds; hold; hold = hold->next)
+				hold->until_ms = hold->test_until_ms = 0;
+}
+
 void dispatch_hold_expire(struct dispatch *d, int64_t now_ms)
 {
 	for (size_t i = 0; i < GROUP_BUCKETS; i++)
@@ -474,6 +482,28 @@ void dispatch_hold_expire(struct dispatch *d, int64_t now_ms)
 			}
 			if (!g->holds)
 				group_put(d, g);
+		}
+}
+
+static bool is_held(const struct group *g, uint32_t lane, int64_t now_ms)
+{
+	const struct hold *hold = hold_find(g, lane);
+
+	return hold && hold->until_ms > now_ms;
+}
+
+bool dispatch_held(const struct dispatch *d, uint32_t lane, const char *group, int64_t now_ms)
+{
+	return *group && is_held(group_find(d, group), lane, now_ms);
+}
+
+void dispatch_forget_held(struct dispatch *d, int64_t now_ms)
+{
+	for (size_t i = 0; i < ID_BUCKETS; i++)
+		for (struct entry *e = d->ids[i], *next; e; e = next) {
+			next = e->next_id;
+			if (e->queue && is_held(e->group, e->lane, now_ms))
+				entry_free(d, e);
 		}
 }
 

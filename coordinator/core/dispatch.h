@@ -81,8 +81,15 @@ void dispatch_test(struct dispatch *d, uint32_t lane, const char *group, int64_t
  * and what has not begun there waits when nothing is left, or leaves in part. INT64_MAX, as at
  * first: no limit. Look-ups cost none. */
 void dispatch_lane_budget(struct dispatch *d, uint32_t lane, int64_t recipients);
+/* All holds and tests end, until they are given anew: before those that stand now are. */
+void dispatch_hold_lift(struct dispatch *d);
 /* Forgets holds and tests that are over. */
 void dispatch_hold_expire(struct dispatch *d, int64_t now_ms);
+/* Whether all of that group is held there at `now_ms`. It is not worth a place in memory, which
+ * others could leave from: it is to be read again when the hold is over. */
+bool dispatch_held(const struct dispatch *d, uint32_t lane, const char *group, int64_t now_ms);
+/* Forgets what waits and is held. */
+void dispatch_forget_held(struct dispatch *d, int64_t now_ms);
 
 /* False: no memory. A shard that is already known is left as it is, and so is one whose queue is
  * full or whose group is crowded there (*ret_taken false; may be NULL). */

@@ -167,6 +167,24 @@ def test_the_fleet_leaves_a_provider_alone_that_blocks_several(work, stopping):
     assert len(site.microsoft.sessions) <= sessions + 3  # what was out already
 
 
+def test_however_many_hold_a_lane_off_the_others_are_asked(work, stopping):
+    blocked, free = [f"b{i:03}.test" for i in range(300)], [f"f{i:02}.test" for i in range(40)]
+    site = Site(work, stopping, 1, domains=blocked + free)
+    cursor = site.fleet.database().cursor()
+    cursor.execute("INSERT INTO lane_hold (lane, mx_group, until, health, why) SELECT number, unnest(%s), now() + interval '1 hour', 2, 'seeded' "
+                   "FROM lane", (blocked,))
+    client = site.begin("list", [f"{PEOPLE[0]}@{domain}" for domain in blocked + free])
+    wait_until("all others to be done", lambda: site.fleet.get("/v1/jobs")[1]["jobs"] and
+               site.fleet.get("/v1/jobs")[1]["jobs"][0]["done"] == len(free), 30)
+    assert sum(len(recipients) for _, recipients in asked(site.elsewhere)) >= len(free)
+    cursor.execute("SELECT count(DISTINCT mx_group) FROM shard WHERE mx_group = ANY(%s)", (blocked,))
+    assert cursor.fetchone()[0] == len(blocked)
+    # and when the time is up, it is their turn
+    cursor.execute("UPDATE lane_hold SET until = now() WHERE mx_group = ANY(%s)", (blocked,))
+    wait_until("the list to be done", lambda: not client.alive(), 120)
+    assert {r["rollcall_reason"] for r in site.results("list").values()} == {"mailbox_accepted"}
+
+
 def test_a_draining_lane_takes_nothing_new(work, stopping):
     domains = [f"d{i:02}.test" for i in range(16)]
     site = Site(work, stopping, 2, domains)

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -243,6 +244,40 @@ static void a_group_that_asked_for_quiet_gets_it(void **state)
 	dispatch_free(d);
 }
 
+/* However many groups are held, they take nobody's place. */
+static void what_is_held_is_not_kept_in_memory(void **state)
+{
+	struct dispatch *d = make(true, 0);
+	char group[16];
+
+	(void)state;
+	for (uint64_t id = 1; id <= DISPATCH_QUEUE_MAX; id++) {
+		snprintf(group, sizeof(group), "g%u.test", (unsigned)id);
+		add(d, id, 1, DISPATCH_RETRY, group);
+		if (id != 7)
+			dispatch_hold(d, 0, group, NOW + 1000);
+	}
+	assert_true(dispatch_held(d, 0, "g1.test", NOW));
+	assert_false(dispatch_held(d, 0, "g7.test", NOW));
+	assert_false(dispatch_held(d, 1, "g1.test", NOW));
+	assert_false(dispatch_held(d, 0, "g1.test", NOW + 1000));
+	assert_int_equal(dispatch_queued(d, 0, 1, DISPATCH_RETRY), DISPATCH_QUEUE_MAX);
+	dispatch_forget_held(d, NOW);
+	assert_int_equal(dispatch_queued(d, 0, 1, DISPATCH_RETRY), 1);
+	assert_int_equal(pick(d), 7);
+	/* What is out already is not forgotten. */
+	dispatch_hold(d, 0, "g7.test", NOW + 1000);
+	dispatch_forget_held(d, NOW);
+	assert_int_equal(dispatch_in_flight(d), 1);
+	/* One that is not given anew has ended. */
+	add(d, 7000, 1, DISPATCH_RETRY, "g1.test");
+	assert_int_equal(pick(d), 0);
+	dispatch_hold_lift(d);
+	dispatch_hold_expire(d, NOW);
+	assert_int_equal(pick(d), 7000);
+	dispatch_free(d);
+}
+
 /* 0: nothing may leave. */
 static uint32_t pick_cost(struct dispatch *d, uint32_t lane, uint64_t *ret_id)
 {
@@ -455,6 +490,7 @@ int main(void)
 		cmocka_unit_test(one_shard_may_always_leave),
 		cmocka_unit_test(a_crowded_group_is_not_held_in_memory),
 		cmocka_unit_test(a_group_that_asked_for_quiet_gets_it),
+		cmocka_unit_test(what_is_held_is_not_kept_in_memory),
 		cmocka_unit_test(blocked_at_one_provider_only_and_from_that_lane),
 		cmocka_unit_test(on_probation_one_shard_at_a_time_and_a_few_of_it),
 		cmocka_unit_test(a_draining_lane_ends_what_has_begun),
