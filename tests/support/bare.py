@@ -34,6 +34,7 @@ class Worker:
                    ROLLCALL_UNSAFE_LANES="on", ROLLCALL_DNS="127.0.0.1:1", **{"ROLLCALL_" + k: v for k, v in more.items()})
         pin = ["taskset", "-c", str(core)] if core is not None else []
         self.process = Process([*pin, f"{BIN}/rollcall-worker"], f"{directory}/worker.log", env=env)
+        self.process.wait_for(" started ")
 
     def feed(self, *flags, **popen):
         with open(self.address) as f:
