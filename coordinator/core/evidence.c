@@ -98,6 +98,11 @@ static const Rollcall__Session *session_at(const Rollcall__Report *report, uint3
 	return place > 0 && place <= report->n_sessions ? report->sessions[place - 1] : NULL;
 }
 
+static size_t talk_of(const Rollcall__Answer *answer)
+{
+	return answer->session < EVIDENCE_TALKS ? answer->session : 0;
+}
+
 void evidence_domain(const struct rc_rules *rules, const char *provider,
 		     const Rollcall__Report *report, struct evidence_domain *ret)
 {
@@ -139,13 +144,16 @@ void evidence_domain(const struct rc_rules *rules, const char *provider,
 							    : VERDICT_POSTMASTER_UNDECIDED;
 		}
 	}
-	for (size_t i = 0; i < report->n_answers && !(ret->accepted && ret->refuses_by_name); i++) {
+	for (size_t i = 0; i < report->n_answers; i++) {
+		const Rollcall__Answer *answer = report->answers[i];
+		struct evidence_talk *talk = &ret->talks[talk_of(answer)];
 		struct verdict_answer a;
 
-		evidence_answer(rules, provider, report->answers[i], &a);
+		evidence_answer(rules, provider, answer, &a);
 		ret->accepted = ret->accepted || accepted(&a);
-		ret->refuses_by_name = ret->refuses_by_name || by_name(&a);
-		ret->unproved += unproved(report->answers[i], &a);
+		talk->accepted = talk->accepted || accepted(&a);
+		talk->refuses_by_name = talk->refuses_by_name || by_name(&a);
+		talk->unproved += unproved(answer, &a);
 	}
 	for (size_t i = report->n_sessions; i > 0; i--) {
 		const Rollcall__Session *session = report->sessions[i - 1];
@@ -193,6 +201,7 @@ void evidence_fill(const struct rc_rules *rules, const Rollcall__Report *report,
 {
 	const char *provider = in->provider ? in->provider->name : NULL;
 	const Rollcall__Session *where = session_at(report, answer->session);
+	const struct evidence_talk *talk = &domain->talks[talk_of(answer)];
 	/* Each host may take mail by rules of its own. */
 	bool elsewhere =
 	    where && domain->control_host[0] && strcmp(where->mx_host, domain->control_host) != 0;
@@ -221,9 +230,11 @@ void evidence_fill(const struct rc_rules *rules, const Rollcall__Report *report,
 	}
 	if (unproved(answer, &in->answer) &&
 	    (in->domain_doubted ||
-	     (in->domain_witnessed && !domain->accepted && domain->unproved >= UNPROVED_RUN)))
+	     (in->domain_witnessed && !talk->accepted &&
+	      domain->postmaster != VERDICT_POSTMASTER_ACCEPTED && talk->unproved >= UNPROVED_RUN)))
 		in->answer.suspect = true;
-	in->refuses_by_name = in->refuses_by_name || domain->refuses_by_name;
+	in->refuses_by_name =
+	    in->refuses_by_name || domain->refuses_by_name || talk->refuses_by_name;
 	if (domain->postmaster != VERDICT_POSTMASTER_UNASKED) {
 		in->postmaster = domain->postmaster;
 		in->postmaster_alike = evidence_alike(&in->answer, &domain->postmaster_answer);

@@ -15,6 +15,16 @@
 void evidence_answer(const struct rc_rules *rules, const char *provider,
 		     const Rollcall__Answer *answer, struct verdict_answer *ret);
 
+enum { EVIDENCE_TALKS = 128 }; /* a shard makes 124 connections at most */
+
+/* What one conversation says, apart from the single rows. */
+struct evidence_talk {
+	bool accepted;	      /* a recipient was */
+	bool refuses_by_name; /* a recipient was refused in words that name a mailbox */
+	uint32_t unproved;    /* recipients refused as nobody's, and nothing behind it shows that
+				 the server tells one from the other */
+};
+
 /* What one part of a report says of its domain, apart from the single rows. */
 struct evidence_domain {
 	enum verdict_control
@@ -26,11 +36,11 @@ struct evidence_domain {
 	size_t control_local_len;
 	enum verdict_postmaster postmaster;
 	struct verdict_answer postmaster_answer;
-	bool refuses_by_name; /* the control or a recipient was, in words that name a mailbox */
-	uint32_t unproved;    /* recipients refused as nobody's, and nothing behind it shows that
-				 the server tells one from the other */
-	bool accepted;	      /* a recipient, postmaster or control was accepted here */
-	const char *mx_host;  /* of the last session; "" none. A retry goes back there */
+	bool refuses_by_name; /* the control was refused, in words that name a mailbox */
+	bool accepted;	      /* a recipient or postmaster was accepted here */
+	/* By the number of the session; [0]: of answers without one. */
+	struct evidence_talk talks[EVIDENCE_TALKS];
+	const char *mx_host; /* of the last session; "" none. A retry goes back there */
 	const char *mx_address;
 };
 

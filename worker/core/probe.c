@@ -7,6 +7,7 @@
 
 #include "common/address/target.h"
 #include "common/base/arena.h"
+#include "worker/core/ip.h"
 #include "worker/core/probe_state.h"
 #include "worker/core/seed.h"
 
@@ -323,8 +324,10 @@ static int start_talking(struct probe *p, uint64_t now_ms, struct probe_todo *to
 		close_and(p, PLANNING, now_ms);
 		return 0;
 	}
-	/* Another host has a control of its own, and a part has room for one. */
-	if (p->host && host != p->host && probe_part_due(p, true, now_ms)) {
+	/* A part is about one server: a control vouches for its host only, and retries go back to
+	 * the address. */
+	if (p->host && (host != p->host || !ip_same(&todo->ip, &p->ip)) &&
+	    probe_part_due(p, true, now_ms)) {
 		todo->report = probe_part(p, false, now_ms);
 		return PROBE_REPORT;
 	}
@@ -343,6 +346,7 @@ static int start_talking(struct probe *p, uint64_t now_ms, struct probe_todo *to
 	if (p->config->providers && host != p->host)
 		p->provider = rc_providers_match(p->config->providers, host, p->shard->domain);
 	p->host = host;
+	p->ip = todo->ip;
 	p->talk->message.control_anew = probe_control_elsewhere(p);
 	p->probing = true;
 	start_session(p, now_ms);

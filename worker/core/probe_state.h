@@ -118,7 +118,8 @@ struct probe {
 	const struct probe_identity *identity;
 	Rollcall__Shard *shard;
 	struct rc_arena *arena;
-	const char *host; /* spoken to last; the name lives as long as the shard */
+	const char *host;   /* spoken to last; the name lives as long as the shard */
+	struct probe_ip ip; /* of it, and where */
 	const struct rc_provider *provider; /* of the host spoken to; NULL: nobody known */
 	struct mx_plan plan;
 	struct smtp_session session;

@@ -254,7 +254,7 @@ static void test_turned_away_after_clear_refusals(void **state)
 	add_control(&w, POSTMASTER, 550, "", "Requested action not taken");
 	add_answer(&w, 550, "5.1.1", "<zq7@a.test>: User unknown");
 	evidence_domain(rules, NULL, &w.report, &d);
-	assert_true(d.refuses_by_name);
+	assert_true(d.talks[0].refuses_by_name);
 	v = judged(&w, &d, 0, &in);
 	assert_int_equal(v.reason, RC_REASON_THROTTLED);
 	assert_false(v.final);
@@ -267,7 +267,7 @@ static void test_turned_away_after_clear_refusals(void **state)
 	w.report.n_answers = 1;
 	in.refuses_by_name = false;
 	evidence_domain(rules, NULL, &w.report, &d);
-	assert_false(d.refuses_by_name);
+	assert_false(d.talks[0].refuses_by_name);
 	v = judged(&w, &d, 0, &in);
 	assert_int_equal(v.reason, RC_REASON_MAILBOX_NOT_FOUND);
 }
@@ -286,7 +286,7 @@ static void test_refusals_to_be_proved(void **state)
 	for (int i = 0; i < 3; i++)
 		add_answer(&w, 550, "5.1.1", "<zq7@a.test>: User unknown");
 	evidence_domain(rules, NULL, &w.report, &d);
-	assert_int_equal(d.unproved, 3);
+	assert_int_equal(d.talks[0].unproved, 3);
 	/* nobody is known there */
 	v = judged(&w, &d, 0, &in);
 	assert_true(v.final);
@@ -324,6 +324,51 @@ static void test_refusals_to_be_proved(void **state)
 	assert_int_equal(v.reason, RC_REASON_MAILBOX_FULL);
 }
 
+/* A run is one of a conversation, however many of them a part tells of. */
+static void test_each_conversation_for_itself(void **state)
+{
+	struct world w;
+	struct evidence_domain d;
+	struct verdict_input in = { .domain = VERDICT_DOMAIN_MX,
+				    .attempts_max = 4,
+				    .attempt = 1,
+				    .domain_witnessed = true };
+
+	(void)state;
+	start(&w);
+	/* one a session: nobody is asked behind anybody */
+	for (uint32_t i = 0; i < 3; i++) {
+		add_answer(&w, 550, "5.1.1", "<zq7@a.test>: User unknown");
+		w.answers[i].session = i + 1;
+	}
+	evidence_domain(rules, NULL, &w.report, &d);
+	assert_int_equal(judged(&w, &d, 0, &in).reason, RC_REASON_MAILBOX_NOT_FOUND);
+	/* an acceptance in another one proves nothing of this */
+	for (uint32_t i = 0; i < 3; i++)
+		w.answers[i].session = 2;
+	add_answer(&w, 250, "2.1.5", "ok");
+	w.answers[3].session = 1;
+	evidence_domain(rules, NULL, &w.report, &d);
+	assert_true(d.accepted);
+	assert_int_equal(judged(&w, &d, 0, &in).reason, RC_REASON_THROTTLED);
+	w.answers[3].session = 2;
+	evidence_domain(rules, NULL, &w.report, &d);
+	assert_int_equal(judged(&w, &d, 0, &in).reason, RC_REASON_MAILBOX_NOT_FOUND);
+	/* who is named in one session says nothing of words without a name in another */
+	start(&w);
+	add_answer(&w, 550, "", "Requested action not taken");
+	add_answer(&w, 550, "5.1.1", "<zq7@a.test>: User unknown");
+	w.answers[0].session = 1;
+	w.answers[1].session = 2;
+	evidence_domain(rules, NULL, &w.report, &d);
+	assert_false(d.talks[1].refuses_by_name);
+	assert_true(d.talks[2].refuses_by_name);
+	/* out of range: with those of none */
+	w.answers[1].session = EVIDENCE_TALKS;
+	evidence_domain(rules, NULL, &w.report, &d);
+	assert_true(d.talks[0].refuses_by_name);
+}
+
 /* What a broken or hostile worker may send. */
 static void test_out_of_range(void **state)
 {
@@ -352,6 +397,7 @@ int main(void)
 					    cmocka_unit_test(test_refused_alike),
 					    cmocka_unit_test(test_turned_away_after_clear_refusals),
 					    cmocka_unit_test(test_refusals_to_be_proved),
+					    cmocka_unit_test(test_each_conversation_for_itself),
 					    cmocka_unit_test(test_out_of_range) };
 
 	return cmocka_run_group_tests(tests, load, unload);
