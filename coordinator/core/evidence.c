@@ -98,9 +98,12 @@ static const Rollcall__Session *session_at(const Rollcall__Report *report, uint3
 	return place > 0 && place <= report->n_sessions ? report->sessions[place - 1] : NULL;
 }
 
-static size_t talk_of(const Rollcall__Answer *answer)
+/* A server that is asked for one recipient at a time has its run over several sessions. */
+static size_t talk_of(const struct evidence_domain *domain, const Rollcall__Answer *answer)
 {
-	return answer->session < EVIDENCE_TALKS ? answer->session : 0;
+	return answer->session < EVIDENCE_TALKS && domain->talks[answer->session].answers > 1
+		   ? answer->session
+		   : 0;
 }
 
 void evidence_domain(const struct rc_rules *rules, const char *provider,
@@ -144,9 +147,12 @@ void evidence_domain(const struct rc_rules *rules, const char *provider,
 							    : VERDICT_POSTMASTER_UNDECIDED;
 		}
 	}
+	for (size_t i = 0; i < report->n_answers; i++)
+		if (report->answers[i]->session < EVIDENCE_TALKS)
+			ret->talks[report->answers[i]->session].answers++;
 	for (size_t i = 0; i < report->n_answers; i++) {
 		const Rollcall__Answer *answer = report->answers[i];
-		struct evidence_talk *talk = &ret->talks[talk_of(answer)];
+		struct evidence_talk *talk = &ret->talks[talk_of(ret, answer)];
 		struct verdict_answer a;
 
 		evidence_answer(rules, provider, answer, &a);
@@ -201,7 +207,7 @@ void evidence_fill(const struct rc_rules *rules, const Rollcall__Report *report,
 {
 	const char *provider = in->provider ? in->provider->name : NULL;
 	const Rollcall__Session *where = session_at(report, answer->session);
-	const struct evidence_talk *talk = &domain->talks[talk_of(answer)];
+	const struct evidence_talk *talk = &domain->talks[talk_of(domain, answer)];
 	/* Each host may take mail by rules of its own. */
 	bool elsewhere =
 	    where && domain->control_host[0] && strcmp(where->mx_host, domain->control_host) != 0;

@@ -23,6 +23,7 @@ struct evidence_talk {
 	bool refuses_by_name; /* a recipient was refused in words that name a mailbox */
 	uint32_t unproved;    /* recipients refused as nobody's, and nothing behind it shows that
 				 the server tells one from the other */
+	uint32_t answers;     /* recipients of this session, counted first */
 };
 
 /* What one part of a report says of its domain, apart from the single rows. */
@@ -38,7 +39,7 @@ struct evidence_domain {
 	struct verdict_answer postmaster_answer;
 	bool refuses_by_name; /* the control was refused, in words that name a mailbox */
 	bool accepted;	      /* a recipient or postmaster was accepted here */
-	/* By the number of the session; [0]: of answers without one. */
+	/* By the number of the session; [0]: of all that took one recipient only, and of none. */
 	struct evidence_talk talks[EVIDENCE_TALKS];
 	const char *mx_host; /* of the last session; "" none. A retry goes back there */
 	const char *mx_address;

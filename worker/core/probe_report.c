@@ -153,7 +153,8 @@ void probe_talk_heard(struct probe *p)
 bool probe_part_due(const struct probe *p, bool at_once, uint64_t now_ms)
 {
 	return !p->final_sent && p->counts[RCPT_READY] &&
-	       (at_once || now_ms >= p->ready_ms + PROBE_PART_MS);
+	       (at_once || now_ms >= p->ready_ms + PROBE_PART_MS ||
+		rc_arena_used(p->arena) >= p->part_used + PROBE_PART_OCTETS);
 }
 
 /* The conversation's place among the sessions of this part, from 1; 0: none. */
@@ -240,5 +241,6 @@ const Rollcall__Report *probe_part(struct probe *p, bool final, uint64_t now_ms)
 		r->health = &p->health;
 	}
 	p->final_sent = final;
+	p->part_used = rc_arena_used(p->arena);
 	return r;
 }

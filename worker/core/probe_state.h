@@ -25,8 +25,9 @@ enum {
 	PROBE_LIFE_MS = 300000,
 	PROBE_LEAVE_MS = 3000, /* before the end of its life: time for QUIT and the last part */
 	PROBE_PART_MS = 1000,  /* an answer waits no longer for its part */
-	PROBE_REJECTIONS = 9,  /* Postfix makes every reply wait from the 10th on */
-	PROBE_RESETS = 8,      /* RSETs a session: Exim takes 10 commands that are no mail */
+	PROBE_PART_OCTETS = 262144, /* nor where as much evidence has come since the last one */
+	PROBE_REJECTIONS = 9,	    /* Postfix makes every reply wait from the 10th on */
+	PROBE_RESETS = 8,	    /* RSETs a session: Exim takes 10 commands that are no mail */
 	PROBE_MINUTE = 30, /* recipients, where the budget says nothing; the pacer has the same */
 	PROBE_LOCAL_TRIES = 4, /* short retries of one recipient */
 	PROBE_SMALLER_TRIES =
@@ -118,6 +119,7 @@ struct probe {
 	const struct probe_identity *identity;
 	Rollcall__Shard *shard;
 	struct rc_arena *arena;
+	size_t part_used;   /* of it, at the last part */
 	const char *host;   /* spoken to last; the name lives as long as the shard */
 	struct probe_ip ip; /* of it, and where */
 	const struct rc_provider *provider; /* of the host spoken to; NULL: nobody known */

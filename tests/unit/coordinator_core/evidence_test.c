@@ -336,13 +336,18 @@ static void test_each_conversation_for_itself(void **state)
 
 	(void)state;
 	start(&w);
-	/* one a session: nobody is asked behind anybody */
+	/* where a session takes one recipient, the run goes over several of them */
 	for (uint32_t i = 0; i < 3; i++) {
 		add_answer(&w, 550, "5.1.1", "<zq7@a.test>: User unknown");
 		w.answers[i].session = i + 1;
 	}
 	evidence_domain(rules, NULL, &w.report, &d);
+	assert_int_equal(judged(&w, &d, 0, &in).reason, RC_REASON_THROTTLED);
+	/* else two of one and one of the other are none */
+	w.answers[1].session = 1;
+	evidence_domain(rules, NULL, &w.report, &d);
 	assert_int_equal(judged(&w, &d, 0, &in).reason, RC_REASON_MAILBOX_NOT_FOUND);
+	assert_int_equal(judged(&w, &d, 2, &in).reason, RC_REASON_MAILBOX_NOT_FOUND);
 	/* an acceptance in another one proves nothing of this */
 	for (uint32_t i = 0; i < 3; i++)
 		w.answers[i].session = 2;
@@ -356,15 +361,16 @@ static void test_each_conversation_for_itself(void **state)
 	assert_int_equal(judged(&w, &d, 0, &in).reason, RC_REASON_MAILBOX_NOT_FOUND);
 	/* who is named in one session says nothing of words without a name in another */
 	start(&w);
-	add_answer(&w, 550, "", "Requested action not taken");
-	add_answer(&w, 550, "5.1.1", "<zq7@a.test>: User unknown");
-	w.answers[0].session = 1;
-	w.answers[1].session = 2;
+	for (uint32_t i = 0; i < 4; i++) {
+		add_answer(&w, 550, i < 2 ? "" : "5.1.1",
+			   i < 2 ? "Requested action not taken" : "<zq7@a.test>: User unknown");
+		w.answers[i].session = 1 + i / 2;
+	}
 	evidence_domain(rules, NULL, &w.report, &d);
 	assert_false(d.talks[1].refuses_by_name);
 	assert_true(d.talks[2].refuses_by_name);
 	/* out of range: with those of none */
-	w.answers[1].session = EVIDENCE_TALKS;
+	w.answers[3].session = EVIDENCE_TALKS;
 	evidence_domain(rules, NULL, &w.report, &d);
 	assert_true(d.talks[0].refuses_by_name);
 }
