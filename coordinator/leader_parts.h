@@ -24,7 +24,12 @@
 #include "coordinator/store/measured.h"
 #include "coordinator/store/writes.h"
 
-enum { LEADER_CURSORS_MAX = 4096, LEADER_GROUP_MAX = 272, LEADER_PARTITIONS_MAX = 256 };
+enum {
+	LEADER_CURSORS_MAX = 4096,
+	LEADER_GROUP_MAX = 272,
+	LEADER_PARTITIONS_MAX = 256,
+	LEADER_ENDED_MAX = 128
+};
 
 /* Where the walk through one queue stands. */
 struct cursor {
@@ -34,6 +39,14 @@ struct cursor {
 	uint64_t id;
 	char group[LEADER_GROUP_MAX];
 	bool used;
+	bool took, passed;	 /* something was taken, or held, since the queue's beginning */
+	uint64_t rests_until_ms; /* monotonic: all that is there is held */
+};
+
+/* A hold that is over: what waits for it is read out of turn. */
+struct ended {
+	uint32_t lane;
+	char group[LEADER_GROUP_MAX];
 };
 
 struct leader {
@@ -76,6 +89,8 @@ struct leader {
 	struct dispatch *dispatch;
 	struct cursor *cursors;
 	size_t cursor_count;
+	struct ended ended[LEADER_ENDED_MAX]; /* more of them wait until the cursor comes by */
+	size_t ended_count;
 
 	struct due_mark due_mark;
 	bool due_more; /* the last batch of what is due was not all */

@@ -15,6 +15,8 @@ enum {
 	LOW_WATER = 96, /* queued shards of one lane, job and class below which more are read */
 	PAGE = 160,
 	PAGES_AT_ONCE = 4,
+	REST_MS = 1000,	  /* of a queue that is held altogether */
+	ENDED_PAGES = 64, /* read out of turn; what is left waits for its turn */
 	SEND_AT_ONCE = 256, /* shards of one transaction */
 	CAP_MINUTES =
 	    4 /* of a group's rate: what may be in flight so that it ends within a shard's life */
@@ -106,12 +108,14 @@ static enum rc_status refill_page(struct leader *leader, struct cursor *c, int32
 		/* The rest of this group would only stand before the others. */
 		if (dispatch_held(leader->dispatch, c->lane, group, now_ms)) {
 			c->id = PAST_GROUP;
+			c->passed = true;
 			continue;
 		}
 		if (!dispatch_add(leader->dispatch, &shard, &taken)) {
 			db_result_free(r);
 			return rc_error_set(err, RC_NO_MEMORY, "no memory for the queues");
 		}
+		c->took = c->took || taken;
 		if (taken)
 			cap_group(leader, group, db_get_text(r, i, QUEUED_PROVIDER));
 		else if (dispatch_crowded(leader->dispatch, c->lane, c->job,
@@ -121,16 +125,49 @@ static enum rc_status refill_page(struct leader *leader, struct cursor *c, int32
 	db_result_free(r);
 	*ret_end = rows < PAGE;
 	if (*ret_end) {
+		if (c->passed && !c->took && c->class != DISPATCH_INTERACTIVE)
+			c->rests_until_ms = rc_clock_mono_ms() + REST_MS;
+		c->took = c->passed = false;
 		c->group[0] = '\0';
 		c->id = 0;
 	}
 	return RC_OK;
 }
 
+/* What was held until now, wherever the cursor stands; `pages` are what is left of the turn's. */
+static enum rc_status refill_ended(struct leader *leader, const struct cursor *of, int32_t tenant,
+				   unsigned *pages, struct rc_error *err)
+{
+	enum rc_status status = RC_OK;
+	bool end;
+
+	for (size_t i = 0; i < leader->ended_count && *pages > 0 && status == RC_OK; i++) {
+		struct cursor c = { .lane = of->lane, .job = of->job, .class = of->class };
+
+		if (leader->ended[i].lane != of->lane)
+			continue;
+		snprintf(c.group, sizeof(c.group), "%s", leader->ended[i].group);
+		--*pages;
+		status = refill_page(leader, &c, tenant, &end, err);
+	}
+	return status;
+}
+
+static void forget_ended(struct leader *leader)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < leader->ended_count; i++)
+		if (!dispatch_lane_room(leader->dispatch, leader->ended[i].lane))
+			leader->ended[kept++] = leader->ended[i];
+	leader->ended_count = kept;
+}
+
 enum rc_status leader_refill(struct leader *leader, struct rc_error *err)
 {
 	struct db_result *queues;
 	enum rc_status status = shards_queues(leader->db, &queues, err);
+	unsigned pages = ENDED_PAGES;
 
 	if (status != RC_OK)
 		return status;
@@ -145,6 +182,10 @@ enum rc_status leader_refill(struct leader *leader, struct rc_error *err)
 		    class >= DISPATCH_CLASSES)
 			continue;
 		c = cursor_of(leader, lane, job, class);
+		status = refill_ended(leader, c, (int32_t)db_get_int(queues, i, QUEUE_TENANT),
+				      &pages, err);
+		if (c->rests_until_ms > rc_clock_mono_ms())
+			continue;
 		for (int page = 0; page < PAGES_AT_ONCE && !end && status == RC_OK &&
 				   dispatch_queued(leader->dispatch, lane, job,
 						   (enum dispatch_class) class) < LOW_WATER;
@@ -153,6 +194,8 @@ enum rc_status leader_refill(struct leader *leader, struct rc_error *err)
 			    leader, c, (int32_t)db_get_int(queues, i, QUEUE_TENANT), &end, err);
 	}
 	db_result_free(queues);
+	if (status == RC_OK)
+		forget_ended(leader);
 	return status;
 }
 

@@ -29,6 +29,18 @@ static const char *lane_name(const struct leader *leader, int64_t number)
 /* ------------------------------------------------------------------------------------------------
  * how the servers receive them */
 
+static void on_hold_ended(void *context, uint32_t lane, const char *group)
+{
+	struct leader *leader = context;
+	struct ended *ended = &leader->ended[leader->ended_count];
+
+	if (leader->ended_count == LEADER_ENDED_MAX)
+		return;
+	ended->lane = lane;
+	snprintf(ended->group, sizeof(ended->group), "%s", group);
+	leader->ended_count++;
+}
+
 enum rc_status leader_holds(struct leader *leader, struct rc_error *err)
 {
 	int64_t now_ms = rc_clock_wall_ms();
@@ -61,7 +73,7 @@ enum rc_status leader_holds(struct leader *leader, struct rc_error *err)
 					   db_get_text(pauses, i, 0), db_get_int(pauses, i, 1));
 	db_result_free(r);
 	db_result_free(pauses);
-	dispatch_hold_expire(leader->dispatch, now_ms);
+	dispatch_hold_expire(leader->dispatch, now_ms, on_hold_ended, leader);
 	dispatch_forget_held(leader->dispatch, now_ms);
 	return RC_OK;
 }

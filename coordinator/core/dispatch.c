@@ -19,6 +19,7 @@ enum {
 struct hold {
 	struct hold *next;
 	uint32_t lane;
+	bool held; /* at the last look */
 	int64_t until_ms;
 	int64_t test_until_ms; /* until then one shard at a time */
 	uint32_t test_most;    /* recipients of it */
@@ -461,7 +462,8 @@ void dispatch_hold_lift(struct dispatch *d)
 				hold->until_ms = hold->test_until_ms = 0;
 }
 
-void dispatch_hold_expire(struct dispatch *d, int64_t now_ms)
+void dispatch_hold_expire(struct dispatch *d, int64_t now_ms, dispatch_hold_ended *ended,
+			  void *context)
 {
 	for (size_t i = 0; i < GROUP_BUCKETS; i++)
 		for (struct group *g = d->groups[i], *next; g; g = next) {
@@ -472,8 +474,12 @@ void dispatch_hold_expire(struct dispatch *d, int64_t now_ms)
 				continue;
 			while (*p) {
 				struct hold *hold = *p;
+				bool held = hold->until_ms > now_ms;
 
-				if (hold->until_ms > now_ms || hold->test_until_ms > now_ms) {
+				if (hold->held && !held && ended)
+					ended(context, hold->lane, g->name);
+				hold->held = held;
+				if (held || hold->test_until_ms > now_ms) {
 					p = &hold->next;
 					continue;
 				}

@@ -83,8 +83,11 @@ void dispatch_test(struct dispatch *d, uint32_t lane, const char *group, int64_t
 void dispatch_lane_budget(struct dispatch *d, uint32_t lane, int64_t recipients);
 /* All holds and tests end, until they are given anew: before those that stand now are. */
 void dispatch_hold_lift(struct dispatch *d);
-/* Forgets holds and tests that are over. */
-void dispatch_hold_expire(struct dispatch *d, int64_t now_ms);
+typedef void dispatch_hold_ended(void *context, uint32_t lane, const char *group);
+/* Forgets holds and tests that are over. `ended`, which may be NULL, hears of each hold that has
+ * ended since the last call: what was forgotten of that group there may be read again. */
+void dispatch_hold_expire(struct dispatch *d, int64_t now_ms, dispatch_hold_ended *ended,
+			  void *context);
 /* Whether all of that group is held there at `now_ms`. It is not worth a place in memory, which
  * others could leave from: it is to be read again when the hold is over. */
 bool dispatch_held(const struct dispatch *d, uint32_t lane, const char *group, int64_t now_ms);

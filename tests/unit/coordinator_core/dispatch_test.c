@@ -244,10 +244,18 @@ static void a_group_that_asked_for_quiet_gets_it(void **state)
 	dispatch_free(d);
 }
 
+static void count_ended(void *context, uint32_t lane, const char *group)
+{
+	assert_int_equal(lane, 0);
+	assert_int_equal(group[0], 'g');
+	++*(unsigned *)context;
+}
+
 /* However many groups are held, they take nobody's place. */
 static void what_is_held_is_not_kept_in_memory(void **state)
 {
 	struct dispatch *d = make(true, 0);
+	unsigned ended = 0;
 	char group[16];
 
 	(void)state;
@@ -269,12 +277,20 @@ static void what_is_held_is_not_kept_in_memory(void **state)
 	dispatch_hold(d, 0, "g7.test", NOW + 1000);
 	dispatch_forget_held(d, NOW);
 	assert_int_equal(dispatch_in_flight(d), 1);
-	/* One that is not given anew has ended. */
+	/* One that is not given anew has ended, and is told of once. */
 	add(d, 7000, 1, DISPATCH_RETRY, "g1.test");
 	assert_int_equal(pick(d), 0);
+	dispatch_hold_expire(d, NOW, count_ended, &ended);
+	assert_int_equal(ended, 0);
 	dispatch_hold_lift(d);
-	dispatch_hold_expire(d, NOW);
+	dispatch_hold(d, 0, "g2.test", NOW + 1000);
+	dispatch_hold_expire(d, NOW, count_ended, &ended);
+	assert_int_equal(ended, DISPATCH_QUEUE_MAX - 1);
 	assert_int_equal(pick(d), 7000);
+	dispatch_test(d, 0, "g2.test", NOW + 2000, 5); /* its probation is no hold */
+	dispatch_hold_expire(d, NOW + 1000, count_ended, &ended);
+	dispatch_hold_expire(d, NOW + 2000, count_ended, &ended);
+	assert_int_equal(ended, DISPATCH_QUEUE_MAX);
 	dispatch_free(d);
 }
 
@@ -328,7 +344,7 @@ static void blocked_at_one_provider_only_and_from_that_lane(void **state)
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(pick_cost(d, 1, &id), 10);
 	/* and when the time is up */
-	dispatch_hold_expire(d, NOW + 1);
+	dispatch_hold_expire(d, NOW + 1, NULL, NULL);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(pick_cost(d, 0, &id), 10);
 	dispatch_free(d);
@@ -355,7 +371,7 @@ static void on_probation_one_shard_at_a_time_and_a_few_of_it(void **state)
 	assert_int_equal(pick_cost(d, 0, &id), 3);
 	dispatch_done(d, 2, NOW);
 	/* one that was out before counts as the one */
-	dispatch_hold_expire(d, NOW + 1000);
+	dispatch_hold_expire(d, NOW + 1000, NULL, NULL);
 	assert_int_equal(pick_cost(d, 0, &id), 100);
 	add_on(d, 0, 5, 100, "once.test", DISPATCH_BULK, false);
 	dispatch_test(d, 0, "once.test", NOW + 1000, 5);
