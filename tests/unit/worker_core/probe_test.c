@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "common/address/target.h"
+#include "common/kafka/seal.h"
 #include "common/reply/providers.h"
 #include "common/reply/reply_rules.h"
 #include "tests/unit/worker_core/make_shard.h"
@@ -332,12 +333,85 @@ static void a_probe_is_small(void **state)
 	probe_free(r.probe);
 }
 
+/* Long replies, one recipient a session, and all within the time that answers wait for a part. */
+static void no_part_is_larger_than_a_message(void **state)
+{
+	enum { RECIPIENTS = 96, TEXT = 2000, MORE = 64 };
+	char text[TEXT + 1];
+
+	(void)state;
+	memset(text, 'x', TEXT);
+	text[TEXT] = '\0';
+	for (int transcript = 0; transcript < 2; transcript++) {
+		struct probe_config own = config;
+		Rollcall__Shard *shard = make_shard(RECIPIENTS, 1);
+		size_t parts = 0, answers = 0, sessions = 0;
+		char out[TEXT + MORE];
+		bool done = false;
+
+		own.transcript = transcript;
+		shard->control = ROLLCALL__CONTROL_NEED__CONTROL_NEED_NONE;
+		shard->budget = malloc(sizeof(*shard->budget));
+		assert_non_null(shard->budget);
+		rollcall__budget__init(shard->budget);
+		shard->budget->recipients_per_session = 1;
+
+		struct probe *probe = probe_new(&own, &identity, shard, 1, 1000, 0);
+
+		assert_non_null(probe);
+		while (!done) {
+			struct probe_todo todo;
+			int code = 250;
+
+			switch (probe_next(probe, 1000, &todo)) {
+			case PROBE_SLOT:
+				probe_on_slot(probe, 1000);
+				continue;
+			case PROBE_CONNECT:
+				probe_on_connected(probe, 1000);
+				code = 220;
+				break;
+			case PROBE_SEND:
+				if (strncmp(todo.data, "RCPT", 4) == 0)
+					code = 550;
+				else if (strncmp(todo.data, "QUIT", 4) == 0)
+					code = 221;
+				break;
+			case PROBE_CLOSE:
+				continue;
+			case PROBE_REPORT:
+				assert_in_range(rollcall__report__get_packed_size(todo.report), 1,
+						RC_SEAL_MAX / 2);
+				for (size_t i = 0; i < todo.report->n_answers; i++)
+					assert_true(todo.report->answers[i]->session > 0);
+				parts++;
+				answers += todo.report->n_answers;
+				sessions += todo.report->n_sessions;
+				continue;
+			case PROBE_DONE:
+				done = true;
+				continue;
+			default:
+				fail_msg("%s", probe_doing(probe));
+			}
+			const int len = snprintf(out, sizeof(out), "%d %s\r\n", code, text);
+
+			probe_on_data(probe, out, (size_t)len, 1000);
+		}
+		assert_in_range(parts, 2, RECIPIENTS / 2);
+		assert_int_equal(answers, RECIPIENTS);
+		assert_true(sessions >= RECIPIENTS);
+		probe_free(probe);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whatever_the_server_does_it_ends_and_tells_once),
 		cmocka_unit_test(a_cut_probe_only_closes),
 		cmocka_unit_test(a_probe_is_small),
+		cmocka_unit_test(no_part_is_larger_than_a_message),
 	};
 	return cmocka_run_group_tests(tests, load, unload);
 }
