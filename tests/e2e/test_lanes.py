@@ -168,8 +168,8 @@ def test_the_fleet_leaves_a_provider_alone_that_blocks_several(work, stopping):
 
 
 def test_however_many_hold_a_lane_off_the_others_are_asked(work, stopping):
-    blocked, free = [f"b{i:03}.test" for i in range(300)], [f"f{i:02}.test" for i in range(40)]
-    site = Site(work, stopping, 1, domains=blocked + free)
+    blocked, free = [f"b{i:03}.test" for i in range(150)], [f"f{i:02}.test" for i in range(40)]
+    site = Site(work, stopping, 1, domains=blocked + free, TIME_SCALE=60)
     cursor = site.fleet.database().cursor()
     cursor.execute("INSERT INTO lane_hold (lane, mx_group, until, health, why) SELECT number, unnest(%s), now() + interval '1 hour', 2, 'seeded' "
                    "FROM lane", (blocked,))
