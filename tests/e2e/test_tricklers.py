@@ -22,7 +22,7 @@ def test_ten_thousand_tricklers_hold_nobody_up(work, stopping, show):
     stopping.append(worker)
     slow = Trickle("127.60.0.3", world.smtp_port)
     holder = slow.hold(worker, count)
-    slow.wait_rounds(2)
+    slow.wait_octets(2)
     address, domain = targets(f"{work}/targets", **WORLD)
     feeder = worker.feed(f"--shards={SHARDS}", f"--recipients={RECIPIENTS}", f"--per-session={RECIPIENTS}", f"--mx-first={address}",
                          f"--mx-count={WORLD['mx']}", f"--domain={domain}")
@@ -30,7 +30,7 @@ def test_ten_thousand_tricklers_hold_nobody_up(work, stopping, show):
     assert (said["shards"], said["answers"], said["other"]) == (SHARDS, SHARDS * RECIPIENTS, 0)
     assert said["accepted"] + said["refused"] == said["answers"]
     # and meanwhile not one of the slow was given up, or lost
-    slow.wait_rounds(2)
+    slow.wait_octets(2)
     assert slow.alive() == count
     holder.send_signal(signal.SIGTERM)
     holder.communicate(timeout=30)

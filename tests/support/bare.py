@@ -1,5 +1,7 @@
 """A worker without a coordinator: tests/bench/feeder leads it. For what is between one worker and its servers only."""
+import collections
 import os
+import select
 import socket
 import subprocess
 import threading
@@ -57,8 +59,8 @@ class Trickle(threading.Thread):
         self.socket.bind((address, port))
         self.socket.listen(4096)
         self.socket.setblocking(False)
-        self.address, self.every, self.sent = address, every, 0
-        self.open, self.since, self.gone = [], [], set()  # peers, the round each came in, those that have hung up
+        self.address, self.every = address, every
+        self.open, self.sent, self.gone = [], [], set()  # peers, the octets that each has had, those that have hung up
         self.start()
 
     def hold(self, worker, count):
@@ -68,30 +70,40 @@ class Trickle(threading.Thread):
         wait_until(f"{count} slow servers to have us", lambda: len(self.open) >= count, 120)
         return holder
 
-    def wait_rounds(self, n):
+    def wait_octets(self, n):
         """Until each has sent `n` octets more."""
-        until = self.sent + n + 1  # the round that is under way may have passed some
-        wait_until("each to have sent", lambda: self.sent >= until, 60)
+        until = [sent + n for sent in self.sent]
+        wait_until("each to have sent", lambda: all(sent >= least for sent, least in zip(self.sent, until)), 60)
 
     def alive(self):
         return len(self.open) - len(self.gone)
 
     def run(self):
+        coming = select.poll()
+        coming.register(self.socket, select.POLLIN)
+        due = collections.deque()  # (when, whose turn it is): all wait as long, so that they stay in order
         while True:
-            end = time.monotonic() + self.every
-            try:
-                while True:
-                    self.open.append(self.socket.accept()[0])
-                    self.since.append(self.sent)
-            except BlockingIOError:
-                pass
-            for n, (peer, since) in enumerate(zip(self.open, self.since)):
-                at = self.sent - since
-                try:
-                    peer.send(b"220-"[at:at + 1] or b"x")
-                except OSError:
-                    self.gone.add(n)
-                if n % 200 == 0:  # spread over most of the time
-                    time.sleep(0.01 * self.every)
-            self.sent += 1
-            time.sleep(max(0, end - time.monotonic()))
+            wait = max(0, due[0][0] - time.monotonic()) if due else None
+            if coming.poll(wait and 1000 * wait):
+                self.accept(due)
+            while due and due[0][0] <= time.monotonic():
+                when, n = due.popleft()
+                self.send(n)
+                due.append((when + self.every, n))
+
+    def accept(self, due):
+        try:
+            while True:
+                peer = self.socket.accept()[0]
+                self.sent.append(0)
+                self.open.append(peer)
+                due.append((time.monotonic() + self.every, len(self.open) - 1))
+        except BlockingIOError:
+            pass
+
+    def send(self, n):
+        try:
+            self.open[n].send(b"220-"[self.sent[n]:self.sent[n] + 1] or b"x")
+        except OSError:
+            self.gone.add(n)
+        self.sent[n] += 1

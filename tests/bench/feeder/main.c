@@ -20,7 +20,7 @@ struct config {
 	struct rc_kafka_settings kafka;
 	int64_t shards, recipients, per_session, window, mx_count, first;
 	const char *mx_first, *domain;
-	bool hold;
+	bool hold, announce;
 };
 
 static const struct rc_option option_table[] = {
@@ -40,6 +40,8 @@ static const struct rc_option option_table[] = {
 	  "The number of the first shard; those of an earlier run are done already." },
 	{ "hold", RC_OPTION_BOOL, offsetof(struct config, hold), 0, 0, "off", NULL, false, false,
 	  "Send, and wait for SIGTERM instead of for reports." },
+	{ "announce", RC_OPTION_BOOL, offsetof(struct config, announce), 0, 0, "off", NULL, false, false,
+	  "Print a line when the first shard has been sent." },
 	{ .name = NULL },
 };
 
@@ -236,6 +238,10 @@ int main(int argc, char **argv)
 			if (!f.sent)
 				f.first_ms = rc_clock_mono_ms();
 			send_shard(&f, f.config.first + f.sent++);
+			if (f.sent == 1 && f.config.announce) {
+				puts("sending");
+				fflush(stdout);
+			}
 		}
 		rd_kafka_message_t *message = rd_kafka_consumer_poll(f.consumer, 20);
 		while (message) {
